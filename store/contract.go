@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Appender is the one way in.
+type Appender interface {
+	// Append puts the drafts at the end of the session's log, all or none of
+	// them, in the given order. When it returns nil they are on disk and will
+	// survive a crash and a power loss. It checks the drafts (Draft.Check) and
+	// may be called by any number of goroutines at the same time; appends of
+	// one caller that waits for each result keep their order.
+	//
+	// ctx is honoured until the request is handed to the writer; from there
+	// its outcome no longer depends on the caller. Draft bytes are not kept
+	// after it returns. Errors are *Error; nothing is stored with any of them
+	// but CodeStorageFailed, after which the outcome is unknown until the same
+	// key or sequence number is sent again.
+	Append(ctx context.Context, session string, o AppendOptions, drafts ...Draft) (Appended, error)
+}
+
+// AppendOptions are the conditions of an append.
+type AppendOptions struct {
+	NoCreate   bool      // refuse with ErrNotFound when the session does not exist
+	ExpectHead *int64    // append only if this is the head (P15)
+	Producer   *Producer // idempotence for the whole request (P14)
+	Restore    bool      // the drafts bring their ids and times: ids must follow the head; into an empty session they may begin anywhere above it
+}
+
+// Producer identifies one request of one producer of a session.
+type Producer struct {
+	ID    string // ≤ KeyBytesMax
+	Epoch int64  // ≥ 0; a higher one fences off all lower ones
+	Seq   int64  // 0, 1, 2 … within the epoch
+}
+
+// Check validates the producer's fields.
+func (p *Producer) Check() error {
+	if p.ID == "" {
+		return Errorf(CodeInvalidQuery, "the producer has no id")
+	}
+	if err := checkLabel("producer id", p.ID, KeyBytesMax); err != nil {
+		return err
+	}
+	if p.Epoch < 0 || p.Seq < 0 {
+		return Errorf(CodeInvalidQuery, "producer epoch and seq must not be negative")
+	}
+	return nil
+}
+
+// Appended says where the drafts went.
+type Appended struct {
+	First, Last int64   // ids of the new events; of the old ones when Duplicate
+	Duplicate   bool    // nothing was appended: the log held it all already
+	IDs         []int64 // per draft, only when some drafts were duplicates and some not
+}
+
+// Reader is the one way out.
+type Reader interface {
+	// Read returns a page of the session's events and the state it belongs
+	// to, as of one moment. It never waits for events to come and has no side
+	// effect. An empty page is no error. The caller must not change the
+	// events. ErrNotFound when there is no such session.
+	Read(ctx context.Context, session string, q Query) (Page, error)
+}
+
+// Query asks for a page, forwards from After, or backwards from Before.
+type Query struct {
+	After    int64 // ids above it; ignored when Backward
+	Backward bool  // the newest events below Before, still in ascending order
+	Before   int64 // with Backward; 0 means from the head
+	Until    int64 // the last id wanted; 0 means no bound
+	Limit    Limit
+}
+
+// Limit bounds a page. At least one event is returned whatever its size, so
+// that a reader always gets on.
+type Limit struct {
+	Events int // 0 means PageEventsDefault
+	Bytes  int // of encoded events; 0 means PageBytesDefault
+}
+
+// The bounds of a page when none are asked for.
+const (
+	PageEventsDefault = 1000
+	PageBytesDefault  = 1 << 20
+)
+
+// OrDefault fills in what is not set.
+func (l Limit) OrDefault() Limit {
+	if l.Events <= 0 {
+		l.Events = PageEventsDefault
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = PageBytesDefault
+	}
+	return l
+}
+
+// Page is a run of events without a hole and the session they were read from,
+// as of the same moment. The first id of a forward page is After+1, or Floor
+// when that is higher.
+type Page struct {
+	Session Session
+	Events  []Event
+}
+
+// Sessions is what an engine knows of sessions.
+type Sessions interface {
+	// Session returns one session, or ErrNotFound.
+	Session(ctx context.Context, id string) (Session, error)
+	// CreateSession makes an empty session. When it exists it returns it
+	// with created false. After a deletion the new session has a new epoch,
+	// and its ids go on where the old one's ended.
+	CreateSession(ctx context.Context, id string, spec SessionSpec) (s Session, created bool, err error)
+	// UpdateSession changes what the patch names.
+	UpdateSession(ctx context.Context, id string, patch SessionPatch) (Session, error)
+	// DeleteSession removes the session, its events, keys and producers, and
+	// leaves a tombstone with its head.
+	DeleteSession(ctx context.Context, id string) error
+	// ListSessions returns a page, newest activity first.
+	ListSessions(ctx context.Context, f SessionFilter) (SessionPage, error)
+}
+
+// SessionFilter selects sessions; empty fields select all.
+type SessionFilter struct {
+	Scope  string
+	Tag    string
+	State  string // "idle", "working" or "closed"
+	Search string // part of the id or title, ASCII case folded
+	Cursor string // SessionPage.Next of the page before
+	Limit  int    // 0 means SessionsPageDefault; at most SessionsPageMax
+}
+
+// The bounds of a page of sessions.
+const (
+	SessionsPageDefault = 100
+	SessionsPageMax     = 1000
+)
+
+// SessionPage is a page of sessions. Next is "" on the last one.
+type SessionPage struct {
+	Sessions []Session
+	Next     string
+}
+
+// Log is an engine.
+type Log interface {
+	Appender
+	Reader
+	Sessions
+	// Close ends the engine after the appends in flight; later calls give
+	// ErrShutdown.
+	Close() error
+}
+
+// Committed is called by an engine after COMMIT, once per changed session of a
+// transaction: events were appended, the floor rose, or the session was
+// created, changed or deleted. What it announces can be read. It is called on
+// the engine's writer, one call at a time, and must not block.
+type Committed func(session string, head int64)
+
+// Retention bounds what a session keeps. Zero means no bound.
+type Retention struct {
+	Age    time.Duration // events older than this go
+	Events int64         // more than this many per session go, oldest first
+	Bytes  int64         // likewise, as Session.Bytes counts
+}
+
+// Retainer is the ability to forget: it raises floors and frees the space.
+type Retainer interface {
+	// Retain applies the retention to every session in short transactions
+	// between appends, and returns how many events went.
+	Retain(ctx context.Context, r Retention) (int64, error)
+}
+
+// Health says how an engine fares.
+type Health struct {
+	Writable   bool
+	LastError  string // why it is not writable, for operators; "" when it is
+	QueueDepth int    // requests that wait for the writer
+	QueueBytes int64
+}
+
+// HealthReporter is the ability to tell one's health without touching the disk.
+type HealthReporter interface{ Health() Health }

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// The functions below walk JSON that checkJSON has already accepted. They
+// exist because encoding/json cannot hand out a value's own bytes without
+// scanning it twice, and the append path scans every byte of every event.
+
+// checkJSON reports why b is not one JSON value in UTF-8, or nil.
+func checkJSON(b []byte) error {
+	if !utf8.Valid(b) {
+		return Errorf(CodeInvalidUTF8, "the body is not valid UTF-8")
+	}
+	if json.Valid(b) {
+		return nil
+	}
+	var v json.RawMessage
+	err := json.Unmarshal(b, &v)
+	return Errorf(CodeInvalidJSON, "not valid JSON: %v", err)
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && isSpace(b[i]) {
+		i++
+	}
+	return i
+}
+
+// skipValue returns the index after the value that begins at i.
+func skipValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return skipString(b, i)
+	case '{', '[':
+		return skipNested(b, i)
+	}
+	for i < len(b) && b[i] != ',' && b[i] != '}' && b[i] != ']' && !isSpace(b[i]) {
+		i++
+	}
+	return i
+}
+
+func skipString(b []byte, i int) int {
+	for i++; b[i] != '"'; i++ {
+		if b[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+func skipNested(b []byte, i int) int {
+	for depth := 0; ; i++ {
+		switch b[i] {
+		case '"':
+			i = skipString(b, i) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+}
+
+// eachMember calls f for every member of the object b, whose key it unquotes.
+func eachMember(b []byte, f func(key string, value []byte) error) error {
+	i := skipSpace(b, 0)
+	if i == len(b) || b[i] != '{' {
+		return Errorf(CodeInvalidEvent, "want a JSON object")
+	}
+	for i = skipSpace(b, i+1); b[i] != '}'; i = skipSpace(b, i) {
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+		end := skipString(b, i)
+		key, err := unquote(b[i:end])
+		if err != nil {
+			return err
+		}
+		i = skipSpace(b, skipSpace(b, end)+1) // over the colon
+		end = skipValue(b, i)
+		if err := f(key, b[i:end:end]); err != nil {
+			return err
+		}
+		i = end
+	}
+	return nil
+}
+
+// eachElement calls f for every element of the array b.
+func eachElement(b []byte, f func(value []byte) error) error {
+	i := skipSpace(b, 0)
+	for i = skipSpace(b, i+1); b[i] != ']'; i = skipSpace(b, i) {
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+		end := skipValue(b, i)
+		if err := f(b[i:end:end]); err != nil {
+			return err
+		}
+		i = end
+	}
+	return nil
+}
+
+// unquote decodes a JSON string.
+func unquote(b []byte) (string, error) {
+	for _, c := range b {
+		if c == '\\' {
+			var s string
+			if err := json.Unmarshal(b, &s); err != nil {
+				return "", fmt.Errorf("unquote %.40q: %w", b, err)
+			}
+			return s, nil
+		}
+	}
+	return string(b[1 : len(b)-1]), nil
+}
+
+// oneLine turns the line breaks between tokens into spaces, in place: in valid
+// JSON no raw line break can stand anywhere else (P8).
+func oneLine(b []byte) {
+	for i, c := range b {
+		if c == '\n' || c == '\r' {
+			b[i] = ' '
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// SessionIDBytesMax bounds a session's id.
+const SessionIDBytesMax = 128
+
+// Limits of what a session carries beside its events.
+const (
+	TitleBytesMax = 512
+	ScopeBytesMax = 128
+	TagsMax       = 32
+	TagBytesMax   = 64
+	MetaBytesMax  = 16 << 10
+)
+
+// ValidSessionID reports why id cannot name a session, or nil. Ids that begin
+// with an underscore are the server's own; clients may read them only.
+func ValidSessionID(id string) error {
+	ok := id != "" && len(id) <= SessionIDBytesMax
+	for i := 0; ok && i < len(id); i++ {
+		c := id[i]
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		ok = alnum || i > 0 && (c == '.' || c == '_' || c == ':' || c == '-') || i == 0 && c == '_'
+	}
+	if !ok {
+		return Errorf(CodeInvalidSession, "session id %.160q: use a letter or digit, then at most 127 of A-Z a-z 0-9 . _ : -", id)
+	}
+	return nil
+}
+
+// OwnSession reports whether id is one of the server's own sessions.
+func OwnSession(id string) bool { return id != "" && id[0] == '_' }
+
+// Session is what is known of a log beside its events.
+type Session struct {
+	ID        string
+	Epoch     string // changes when the history was replaced
+	Head      int64  // id of the last event, 0 when there never was one
+	Floor     int64  // id of the first event that can still be read; Head+1 when none can
+	Bytes     int64  // what its readable events occupy, as Draft.Size counts
+	CreatedAt time.Time
+	UpdatedAt time.Time // of the last append or change
+	Closed    bool
+
+	Title string
+	Scope string
+	Tags  []string
+	Meta  json.RawMessage // an object, or nil
+
+	Turn      string    // the open turn, or ""
+	TurnSince time.Time // when it was opened
+}
+
+// SessionSpec is what a client says of a session when it creates one.
+type SessionSpec struct {
+	Title string
+	Scope string
+	Tags  []string
+	Meta  json.RawMessage
+}
+
+// SessionPatch changes what is not nil.
+type SessionPatch struct {
+	Title *string
+	Scope *string
+	Tags  *[]string
+	Meta  *json.RawMessage // a null empties it
+}
+
+// Check validates the spec.
+func (s *SessionSpec) Check() error {
+	if err := checkLabel("title", s.Title, TitleBytesMax); err != nil {
+		return err
+	}
+	if err := checkLabel("scope", s.Scope, ScopeBytesMax); err != nil {
+		return err
+	}
+	if len(s.Tags) > TagsMax {
+		return Errorf(CodeInvalidQuery, "%d tags are over the limit of %d", len(s.Tags), TagsMax)
+	}
+	for _, t := range s.Tags {
+		if err := checkLabel("tag", t, TagBytesMax); err != nil {
+			return err
+		}
+		if t == "" {
+			return Errorf(CodeInvalidQuery, "a tag is empty")
+		}
+	}
+	if len(s.Meta) > MetaBytesMax {
+		return Errorf(CodeInvalidQuery, "meta of %d bytes is over the limit of %d", len(s.Meta), MetaBytesMax)
+	}
+	if s.Meta != nil && (checkJSON(s.Meta) != nil || s.Meta[skipSpace(s.Meta, 0)] != '{') {
+		return Errorf(CodeInvalidQuery, "meta must be a JSON object")
+	}
+	return nil
+}
+
+// Apply lays the patch over a spec and checks the result.
+func (p SessionPatch) Apply(s SessionSpec) (SessionSpec, error) {
+	if p.Title != nil {
+		s.Title = *p.Title
+	}
+	if p.Scope != nil {
+		s.Scope = *p.Scope
+	}
+	if p.Tags != nil {
+		s.Tags = *p.Tags
+	}
+	if p.Meta != nil {
+		s.Meta = *p.Meta
+		if string(s.Meta) == "null" {
+			s.Meta = nil
+		}
+	}
+	return s, s.Check()
+}
+
+// Spec returns the part of the session that a client sets.
+func (s *Session) Spec() SessionSpec {
+	return SessionSpec{Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta}
+}
+
+// SetSpec replaces the part of the session that a client sets.
+func (s *Session) SetSpec(spec SessionSpec) {
+	s.Title, s.Scope, s.Tags, s.Meta = spec.Title, spec.Scope, spec.Tags, spec.Meta
+}
+
+// State is the session's state in one word: "closed", "working" while a turn
+// is open, else "idle".
+func (s *Session) State() string {
+	switch {
+	case s.Closed:
+		return "closed"
+	case s.Turn != "":
+		return "working"
+	}
+	return "idle"
+}
+
+// Fold applies an event to the session: its head, size and open turn. It is
+// pure, so that the same log always gives the same session.
+func (s *Session) Fold(e *Event, size int) {
+	s.Head = e.ID
+	s.Bytes += int64(size)
+	s.UpdatedAt = e.Time
+	switch e.Type {
+	case "turn_start":
+		s.Turn, s.TurnSince = e.Turn, e.Time
+	case "turn_end":
+		if e.Turn == s.Turn {
+			s.Turn, s.TurnSince = "", time.Time{}
+		}
+	case TypeSessionClosed:
+		s.Closed = true
+		s.Turn, s.TurnSince = "", time.Time{}
+	}
+}
