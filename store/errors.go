@@ -98,6 +98,14 @@ func CodeOf(err error) Code {
 	return ""
 }
 
+// AtEvent names the draft that a refusal of a request of n drafts is about.
+func AtEvent(err error, i, n int) error {
+	if n == 1 {
+		return err
+	}
+	return prefix(err, "event %d: ", i)
+}
+
 // prefix adds a place ("event 3: ") to the detail of a refusal.
 func prefix(err error, format string, args ...any) error {
 	var e *Error

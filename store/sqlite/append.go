@@ -1,0 +1,267 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Append implements store.Appender.
+func (l *Log) Append(ctx context.Context, session string, o store.AppendOptions, drafts ...store.Draft) (store.Appended, error) {
+	if err := store.ValidSessionID(session); err != nil {
+		return store.Appended{}, err
+	}
+	if len(drafts) == 0 {
+		return store.Appended{}, store.Errorf(store.CodeInvalidEvent, "nothing to append: send at least one event")
+	}
+	if o.Producer != nil {
+		if err := o.Producer.Check(); err != nil {
+			return store.Appended{}, err
+		}
+	}
+	size := int64(0)
+	for i := range drafts {
+		if err := drafts[i].Check(l.options.EventBytesMax); err != nil {
+			return store.Appended{}, store.AtEvent(err, i, len(drafts))
+		}
+		if drafts[i].Type == store.TypeSessionClosed && i < len(drafts)-1 {
+			return store.Appended{}, store.Errorf(store.CodeInvalidEvent, "event %d: %s must be the last event of its request", i, store.TypeSessionClosed)
+		}
+		size += int64(drafts[i].Size())
+	}
+	a := appending{session: session, options: o, drafts: drafts}
+	err := l.queue.do(ctx, len(drafts), size, a.apply)
+	return a.result, err
+}
+
+// appending is one Append on its way through the writer.
+type appending struct {
+	session string
+	options store.AppendOptions
+	drafts  []store.Draft
+	result  store.Appended
+}
+
+// apply decides everything before it changes anything, so that a refusal
+// leaves the transaction as it was. What was acknowledged before is answered
+// first: a retry must get its ids even when the session has moved on or closed.
+func (a *appending) apply(t *txn) error {
+	c, err := t.session(a.session)
+	if err != nil {
+		return err
+	}
+	if !c.exists && a.options.NoCreate {
+		return store.ErrNotFound
+	}
+	if a.options.Producer != nil {
+		if done, err := a.producerSeen(t, c); done || err != nil {
+			return err
+		}
+	}
+	known, err := a.keysSeen(t, c)
+	if err != nil {
+		return err
+	}
+	if known.all(len(a.drafts)) {
+		a.result = store.Appended{First: known.ids[0], Last: known.ids[len(known.ids)-1], Duplicate: true}
+		return a.saveProducer(t, c)
+	}
+	if err := a.check(c); err != nil {
+		return err
+	}
+	if !c.exists {
+		t.create(c, store.SessionSpec{})
+	}
+	if err := a.write(t, c, known); err != nil {
+		return err
+	}
+	return a.saveProducer(t, c)
+}
+
+// check holds the session's state against the conditions of the request.
+func (a *appending) check(c *change) error {
+	s := &c.state
+	if c.exists && s.Closed {
+		return store.ErrSessionClosed
+	}
+	if want := a.options.ExpectHead; want != nil && *want != s.Head {
+		err := store.Errorf(store.CodeHeadMoved, "the head is %d, not %d: read what came since and decide again", s.Head, *want)
+		err.Want = s.Head
+		return err
+	}
+	if !a.options.Restore {
+		return nil
+	}
+	next := s.Head + 1
+	if !c.exists || s.Floor > s.Head { // nothing to read: a restored log may begin anywhere above
+		next = max(a.drafts[0].ID, next)
+	}
+	for i := range a.drafts {
+		if a.drafts[i].ID != next+int64(i) {
+			err := store.Errorf(store.CodeRestoreGap, "event %d has id %d; the next id of this session is %d", i, a.drafts[i].ID, next+int64(i))
+			err.Want = s.Head
+			return err
+		}
+	}
+	return nil
+}
+
+// producerSeen answers a request that this producer has made before.
+func (a *appending) producerSeen(t *txn, c *change) (done bool, err error) {
+	p := a.options.Producer
+	known, epoch, seq := false, int64(-1), int64(-1)
+	var first, last int64
+	if c.exists {
+		err = t.conn.rows(func(row []driver.Value) error {
+			known, epoch, seq, first, last = true, integer(row[0]), integer(row[1]), integer(row[2]), integer(row[3])
+			return errStop
+		}, `SELECT epoch, seq, first, last FROM producers WHERE session_no = ? AND producer = ?`, c.no, p.ID)
+		if err != nil {
+			return false, fmt.Errorf("read producer %s: %w", p.ID, err)
+		}
+	}
+	switch {
+	case known && p.Epoch < epoch:
+		err := store.Errorf(store.CodeProducerFenced, "producer %q has epoch %d now; epoch %d may not append any more", p.ID, epoch, p.Epoch)
+		err.Want = epoch
+		return false, err
+	case !known || p.Epoch > epoch:
+		seq = -1
+	case p.Seq == seq:
+		a.result = store.Appended{First: first, Last: last, Duplicate: true}
+		return true, nil
+	case p.Seq < seq:
+		a.result = store.Appended{Duplicate: true}
+		return true, nil
+	}
+	if p.Seq != seq+1 {
+		err := store.Errorf(store.CodeProducerGap, "producer %q sent seq %d, the next one is %d", p.ID, p.Seq, seq+1)
+		err.Want = seq + 1
+		return false, err
+	}
+	return false, nil
+}
+
+// saveProducer notes the request, in the transaction of its events (P14).
+func (a *appending) saveProducer(t *txn, c *change) error {
+	p := a.options.Producer
+	if p == nil {
+		return nil
+	}
+	t.written = true
+	_, err := t.conn.exec(`INSERT INTO producers VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, first = excluded.first, last = excluded.last`,
+		c.no, p.ID, p.Epoch, p.Seq, a.result.First, a.result.Last)
+	return err
+}
+
+// knownKeys are the ids of drafts whose keys the session has; 0 where it has
+// not.
+type knownKeys struct {
+	ids   []int64 // per draft, or nil when no draft has a key
+	count int
+	same  map[string]int // the first draft with the key, within this request
+}
+
+func (k knownKeys) all(n int) bool { return k.count == n }
+
+func (a *appending) keysSeen(t *txn, c *change) (k knownKeys, err error) {
+	for i := range a.drafts {
+		d := &a.drafts[i]
+		if d.Key == "" {
+			continue
+		}
+		if k.ids == nil {
+			k.ids, k.same = make([]int64, len(a.drafts)), map[string]int{}
+		}
+		if j, again := k.same[d.Key]; again {
+			if a.drafts[j].BodyHash() != d.BodyHash() {
+				return k, keyConflict(d.Key)
+			}
+			if k.ids[i] = k.ids[j]; k.ids[i] != 0 {
+				k.count++
+			}
+			continue
+		}
+		k.same[d.Key] = i
+		if !c.exists {
+			continue
+		}
+		err := t.conn.rows(func(row []driver.Value) error {
+			hash := d.BodyHash()
+			if !bytes.Equal(blob(row[1]), hash[:]) {
+				return keyConflict(d.Key)
+			}
+			k.ids[i] = integer(row[0])
+			k.count++
+			return errStop
+		}, `SELECT id, hash FROM event_keys WHERE session_no = ? AND key = ?`, c.no, d.Key)
+		if err != nil {
+			return k, err
+		}
+	}
+	return k, nil
+}
+
+func keyConflict(key string) error {
+	return store.Errorf(store.CodeKeyConflict, "key %q was used in this session with another body; use a new key", key)
+}
+
+// write numbers the drafts that are new and stores them.
+func (a *appending) write(t *txn, c *change, known knownKeys) error {
+	now := t.now
+	if now.Before(c.state.UpdatedAt) { // a clock that was set back must not turn the log's order around
+		now = c.state.UpdatedAt
+	}
+	if a.options.Restore && c.state.Floor > c.state.Head {
+		c.state.Head = a.drafts[0].ID - 1
+		c.state.Floor = a.drafts[0].ID
+	}
+	for i := range a.drafts {
+		d := &a.drafts[i]
+		if id := known.repeat(d.Key, i); id != 0 {
+			known.ids[i] = id
+			continue
+		}
+		e := store.Event{ID: c.state.Head + 1, Session: a.session, Type: d.Type, Turn: d.Turn, Parent: d.Parent, Time: now, Data: d.Data}
+		if a.options.Restore {
+			e.Time = d.Time.UTC().Truncate(time.Millisecond)
+		}
+		if d.Raw != nil {
+			e.Raw = bytes.Clone(d.Raw)
+		}
+		if err := t.append(c, e, d.Size()); err != nil {
+			return err
+		}
+		if d.Key != "" {
+			known.ids[i] = e.ID
+			hash := d.BodyHash()
+			if _, err := t.conn.exec(`INSERT INTO event_keys VALUES (?, ?, ?, ?)`, c.no, d.Key, e.ID, hash[:]); err != nil {
+				return err
+			}
+		}
+		if a.result.First == 0 {
+			a.result.First = e.ID
+		}
+		a.result.Last = e.ID
+	}
+	if int(a.result.Last-a.result.First)+1 < len(a.drafts) {
+		a.result.IDs = known.ids
+	}
+	return nil
+}
+
+// repeat returns the id of the event that draft i repeats, or 0.
+func (k knownKeys) repeat(key string, i int) int64 {
+	if key == "" {
+		return 0
+	}
+	if k.ids[i] != 0 {
+		return k.ids[i]
+	}
+	return k.ids[k.same[key]]
+}

@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"errors"
+)
+
+// checkpointBytes is how much write-ahead log the writer lets grow before it
+// copies it into the database: enough that a page of an index that is written
+// again and again is copied once, little enough that the copy is a short pause.
+const checkpointBytes = 8 << 20
+
+const pageBytes = 4096
+
+// wal estimates the size of the write-ahead log. SQLite's own automatic
+// checkpoint is off, because it would run inside a COMMIT.
+type wal struct {
+	bytes int64
+}
+
+// wrote counts a transaction: its events, and per changed session about a page
+// of each index that it touches.
+func (w *wal) wrote(bytes int64, sessions int) {
+	w.bytes += bytes + int64(2*sessions+2)*pageBytes
+}
+
+// checkpoint copies the write-ahead log between two transactions when it has
+// grown. It is passive: it never waits for a reader, and what it could not
+// copy it leaves for the next time.
+func (w *writer) checkpoint() {
+	if w.wal.bytes < checkpointBytes || w.conn == nil {
+		return
+	}
+	logged, copied, err := walCheckpoint(w.conn, "PASSIVE")
+	if err != nil {
+		w.log.options.Logger.Warn("checkpoint failed", "err", err) // the log keeps it all; the next one tries again
+		w.wal.bytes = checkpointBytes / 2
+		return
+	}
+	w.wal.bytes = (logged - copied) * pageBytes / 2
+}
+
+// errCheckpointBusy means that a reader kept a full checkpoint from ending.
+var errCheckpointBusy = errors.New("checkpoint: a reader is in the way")
+
+// walCheckpoint returns how many pages the log holds and how many of them are
+// in the database now. Only a passive one may be incomplete without an error.
+func walCheckpoint(c *conn, mode string) (logged, copied int64, err error) {
+	err = c.rows(func(row []driver.Value) error {
+		logged, copied = integer(row[1]), integer(row[2])
+		if mode != "PASSIVE" && integer(row[0]) != 0 {
+			return errCheckpointBusy
+		}
+		return nil
+	}, "PRAGMA wal_checkpoint("+mode+")")
+	return logged, copied, err
+}

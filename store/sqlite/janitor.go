@@ -1,0 +1,107 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// janitorRetry is how long the janitor rests after a transaction of its own
+// failed, such as on a full disk.
+const janitorRetry = 10 * time.Second
+
+// janitor removes the rows of deleted sessions in the background.
+type janitor struct {
+	cancel context.CancelFunc
+	asked  chan struct{} // capacity 1: there is garbage
+	ended  chan struct{}
+}
+
+func (j *janitor) start(l *Log) {
+	var ctx context.Context
+	ctx, j.cancel = context.WithCancel(context.Background())
+	j.asked, j.ended = make(chan struct{}, 1), make(chan struct{})
+	j.wake() // what an earlier process left behind
+	go func() {
+		defer close(j.ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-j.asked:
+			}
+			err := l.sweep(ctx)
+			if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrShutdown) {
+				continue
+			}
+			l.options.Logger.Warn("removing deleted sessions failed", "err", err)
+			j.wake()
+			select {
+			case <-ctx.Done():
+			case <-time.After(janitorRetry):
+			}
+		}
+	}()
+}
+
+func (j *janitor) wake() {
+	select {
+	case j.asked <- struct{}{}:
+	default:
+	}
+}
+
+func (j *janitor) stop() {
+	j.cancel()
+	<-j.ended
+}
+
+// sweep removes all garbage, a chunk per transaction.
+func (l *Log) sweep(ctx context.Context) error {
+	swept := false
+	for {
+		more := false
+		err := l.queue.do(ctx, 0, 0, func(t *txn) error {
+			no, err := t.conn.one(`SELECT session_no FROM garbage ORDER BY session_no LIMIT 1`)
+			if err != nil || no == nil {
+				return err
+			}
+			more, t.written = true, true
+			return t.sweep(no)
+		})
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		swept = true
+	}
+	if !swept {
+		return nil
+	}
+	return l.vacuum(ctx)
+}
+
+// sweep removes a chunk of the rows of a session number, and the number itself
+// when nothing hangs on it any more.
+func (t *txn) sweep(no driver.Value) error {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	for _, remove := range []string{
+		`DELETE FROM events WHERE pos IN (SELECT pos FROM events WHERE session_no = ? ORDER BY id LIMIT ?)`,
+		`DELETE FROM event_keys WHERE session_no = ?1 AND key IN (SELECT key FROM event_keys WHERE session_no = ?1 ORDER BY key LIMIT ?2)`,
+		`DELETE FROM producers WHERE session_no = ?1 AND producer IN (SELECT producer FROM producers WHERE session_no = ?1 ORDER BY producer LIMIT ?2)`,
+	} {
+		n, err := t.conn.exec(remove, no, int64(retainChunk))
+		if err != nil || n > 0 {
+			return err
+		}
+	}
+	_, err := t.conn.exec(`DELETE FROM garbage WHERE session_no = ?`, no)
+	return err
+}

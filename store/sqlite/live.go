@@ -1,0 +1,200 @@
+package sqlite
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/konlog/konlog/store"
+)
+
+// liveSessionsMax bounds the sessions that are kept in memory; beyond it those
+// that were appended to longest ago are read from the database again.
+const liveSessionsMax = 32 << 10
+
+// A single session may hold at most this share of the cache.
+const cacheShare = 4
+
+// live is what the writer knows of sessions: their committed state, and the
+// newest events of those that were appended to of late. Readers look in, only
+// the writer changes it, and only after COMMIT.
+type live struct {
+	bytesMax int64
+
+	mu       sync.RWMutex // guards sessions
+	sessions map[string]*liveSession
+
+	// The writer's own.
+	order *list.List // of *liveSession, the one appended to last at the back
+	bytes int64      // of cached events
+}
+
+// liveSession is one session in memory.
+type liveSession struct {
+	mu     sync.RWMutex // guards what follows
+	no     int64
+	state  store.Session
+	events []store.Event // the newest, without a hole up to state.Head; handed out, so only ever appended to
+
+	// The writer's own.
+	change *change // of the transaction that runs, or nil
+	place  *list.Element // nil once dropped
+	bytes  int64 // of events
+}
+
+// eventOverhead is what an event occupies beside its encoding.
+const eventOverhead = 256
+
+func (l *live) init(bytesMax int64) {
+	l.bytesMax = bytesMax
+	l.reset()
+}
+
+// reset forgets everything.
+func (l *live) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sessions, l.order, l.bytes = map[string]*liveSession{}, list.New(), 0
+}
+
+// get returns the session if it is in memory.
+func (l *live) get(id string) *liveSession {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.sessions[id]
+}
+
+// publish shows a committed change to readers. Writer only.
+func (l *live) publish(c *change) {
+	s := c.live
+	if s != nil && (!c.exists || c.renewed) {
+		l.drop(s)
+	}
+	if !c.exists {
+		return
+	}
+	if s == nil || s.place == nil { // new here, or dropped a moment ago to make room
+		s = &liveSession{no: c.no, state: c.state}
+		l.add(s)
+	}
+	s.mu.Lock()
+	s.state = c.state
+	if keep := c.state.Floor - 1; len(s.events) > 0 && s.events[0].ID <= keep {
+		l.trim(s, func(e *store.Event) bool { return e.ID <= keep })
+	}
+	for i := range c.events {
+		n := int64(len(c.events[i].JSON()) + len(c.events[i].Raw) + eventOverhead)
+		s.bytes += n
+		l.bytes += n
+	}
+	s.events = append(s.events, c.events...)
+	s.mu.Unlock()
+	l.order.MoveToBack(s.place)
+	l.bound(s)
+}
+
+func (l *live) add(s *liveSession) {
+	s.place = l.order.PushBack(s)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sessions[s.state.ID] = s
+}
+
+func (l *live) drop(s *liveSession) {
+	if s.place == nil {
+		return
+	}
+	l.order.Remove(s.place)
+	s.place = nil
+	l.bytes -= s.bytes
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.sessions, s.state.ID)
+}
+
+// bound keeps the cache within its bytes and number of sessions. The session
+// that was just appended to gives way only to its own newer events.
+func (l *live) bound(s *liveSession) {
+	if share := l.bytesMax / cacheShare; s.bytes > share {
+		s.mu.Lock()
+		l.trim(s, func(*store.Event) bool { return s.bytes > share/2 })
+		s.mu.Unlock()
+	}
+	for l.bytes > l.bytesMax || l.order.Len() > liveSessionsMax {
+		oldest := l.order.Front().Value.(*liveSession)
+		if oldest == s {
+			return
+		}
+		l.drop(oldest)
+	}
+}
+
+// trim removes events from the front while gone says so. Readers may hold the
+// array, so the rest moves to a new one. The caller holds s.mu.
+func (l *live) trim(s *liveSession, gone func(*store.Event) bool) {
+	n := 0
+	for ; n < len(s.events) && gone(&s.events[n]); n++ {
+		size := int64(len(s.events[n].JSON()) + len(s.events[n].Raw) + eventOverhead)
+		s.bytes -= size
+		l.bytes -= size
+	}
+	s.events = append([]store.Event(nil), s.events[n:]...)
+}
+
+// page answers a query from memory. ok is false when the events asked for are
+// not all there; the state is right in any case.
+func (s *liveSession) page(q store.Query) (_ store.Page, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := store.Page{Session: s.state}
+	first := s.state.Head + 1 - int64(len(s.events)) // id of the oldest in memory
+	from, to, ok := span(q, &s.state)
+	if !ok {
+		return p, true
+	}
+	if q.Backward {
+		from = max(from, to-int64(q.Limit.Events)+1)
+	}
+	if from < first {
+		return p, false
+	}
+	events := s.events[from-first : to-first+1]
+	p.Events = within(events, q)
+	return p, true
+}
+
+// span returns the ids that a query asks for, inclusive, within what the
+// session has; ok is false when there are none.
+func span(q store.Query, s *store.Session) (from, to int64, ok bool) {
+	from, to = s.Floor, s.Head
+	if q.Until > 0 {
+		to = min(to, q.Until)
+	}
+	if q.Backward {
+		if q.Before > 0 {
+			to = min(to, q.Before-1)
+		}
+	} else {
+		from = max(from, q.After+1)
+	}
+	return from, to, from <= to
+}
+
+// within cuts a run of events to the limit of the query, from its far end.
+func within(events []store.Event, q store.Query) []store.Event {
+	n, bytes := 0, 0
+	for n < len(events) && n < q.Limit.Events {
+		i := n
+		if q.Backward {
+			i = len(events) - 1 - n
+		}
+		bytes += len(events[i].JSON())
+		if n > 0 && bytes > q.Limit.Bytes {
+			break
+		}
+		n++
+	}
+	if q.Backward {
+		return events[len(events)-n : len(events) : len(events)]
+	}
+	return events[:n:n]
+}

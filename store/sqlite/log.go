@@ -1,0 +1,180 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Defaults of Options.
+const (
+	QueueRequestsDefault = 16 << 10 // appends that wait for the writer
+	QueueBytesDefault    = 64 << 20 // of their events
+	CacheBytesDefault    = 64 << 20 // of newest events in memory, over all sessions
+	ReadersDefault       = 4        // connections that read
+)
+
+// Options configure a Log. The zero value is good.
+type Options struct {
+	Committed     store.Committed  // or nil
+	Now           func() time.Time // nil means time.Now
+	Logger        *slog.Logger     // nil means silence
+	EventBytesMax int              // 0 means store.EventBytesDefault
+	QueueRequests int
+	QueueBytes    int64
+	CacheBytes    int64 // negative means no cache
+	Readers       int
+	VFS           string // SQLite's VFS by name, for tests that need a bad disk
+	NoSync        bool   // synchronous=OFF, for tests that show what fsync is good for: a power loss then loses acknowledged events
+}
+
+func (o Options) withDefaults() Options {
+	if o.Committed == nil {
+		o.Committed = func(string, int64) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.QueueRequests == 0 {
+		o.QueueRequests = QueueRequestsDefault
+	}
+	if o.QueueBytes == 0 {
+		o.QueueBytes = QueueBytesDefault
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = CacheBytesDefault
+	}
+	if o.Readers == 0 {
+		o.Readers = ReadersDefault
+	}
+	return o
+}
+
+// Log is the engine. Its methods may be called by any number of goroutines.
+type Log struct {
+	dir     string
+	options Options
+	lock    *conn
+	readers chan *conn // idle connections; capacity = all there are
+	queue   queue
+	writer  *writer
+	live    live
+	health  health
+	done    chan struct{} // closed when the writer has ended
+	janitor janitor
+}
+
+var (
+	_ store.Log            = (*Log)(nil)
+	_ store.Retainer       = (*Log)(nil)
+	_ store.HealthReporter = (*Log)(nil)
+)
+
+// Open opens the database in dir, which it creates when it is absent, brings
+// it to the newest schema and starts the writer. It fails when another process
+// has dir open or when the database is newer than this program.
+func Open(ctx context.Context, dir string, o Options) (*Log, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	l := &Log{dir: dir, options: o.withDefaults(), done: make(chan struct{})}
+	l.queue.init(l.options.QueueRequests, l.options.QueueBytes)
+	l.live.init(l.options.CacheBytes)
+	l.health.set(nil)
+	if l.lock, err = lock(dir); err != nil {
+		return nil, err
+	}
+	if err := l.connect(ctx); err != nil {
+		l.disconnect()
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	go l.writer.run()
+	l.janitor.start(l)
+	return l, nil
+}
+
+// connect opens all connections and migrates.
+func (l *Log) connect(context.Context) error {
+	l.readers = make(chan *conn, l.options.Readers)
+	l.writer = &writer{log: l}
+	if err := l.writer.connect(); err != nil {
+		return err
+	}
+	for range l.options.Readers {
+		c, err := open(l.dir, l.options.VFS, "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCacheKiB))
+		if err != nil {
+			return err
+		}
+		l.readers <- c
+	}
+	return nil
+}
+
+func (l *Log) disconnect() {
+	if l.writer != nil && l.writer.conn != nil {
+		_ = l.writer.conn.Close()
+	}
+	for len(l.readers) > 0 {
+		_ = (<-l.readers).Close()
+	}
+	_ = l.lock.Close()
+}
+
+// Close waits for the appends in flight, copies the write-ahead log into the
+// database and gives the data directory free.
+func (l *Log) Close() error {
+	if !l.queue.close() {
+		<-l.done
+		return nil
+	}
+	l.janitor.stop()
+	<-l.done
+	l.live.reset()
+	for range cap(l.readers) { // waits for reads in flight
+		_ = (<-l.readers).Close()
+	}
+	err := l.writer.close()
+	return errors.Join(err, l.lock.Close())
+}
+
+// Health says how the engine fares.
+func (l *Log) Health() store.Health {
+	h := l.health.get()
+	h.QueueDepth, h.QueueBytes = l.queue.depth()
+	return h
+}
+
+// health is what the writer last found out about the disk.
+type health struct {
+	mu  sync.Mutex // guards err
+	err error      // why nothing can be written, or nil
+}
+
+func (h *health) set(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
+}
+
+func (h *health) get() store.Health {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil {
+		return store.Health{Writable: true}
+	}
+	return store.Health{LastError: h.err.Error()}
+}

@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// retainChunk is how many events one transaction of the retention removes, so
+// that appends wait for a few milliseconds at most.
+const retainChunk = 500
+
+// vacuumPages is how many free pages one transaction gives back to the disk.
+const vacuumPages = 256
+
+// Retain implements store.Retainer.
+func (l *Log) Retain(ctx context.Context, r store.Retention) (removed int64, err error) {
+	ids, err := l.retainable(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		for {
+			n, err := l.retainSome(ctx, id, r)
+			removed += n
+			if err != nil {
+				return removed, fmt.Errorf("retain %s: %w", id, err)
+			}
+			if n < retainChunk {
+				break
+			}
+		}
+	}
+	if removed == 0 {
+		return 0, nil
+	}
+	return removed, l.vacuum(ctx)
+}
+
+// retainable lists the sessions that may hold something to remove.
+func (l *Log) retainable(ctx context.Context, r store.Retention) (ids []string, err error) {
+	var cutoff int64
+	if r.Age > 0 {
+		cutoff = l.options.Now().Add(-r.Age).UnixMilli()
+	}
+	err = l.withReader(ctx, func(c *conn) error {
+		return c.rows(func(row []driver.Value) error {
+			ids = append(ids, text(row[0]))
+			return nil
+		}, `SELECT id FROM sessions AS s WHERE deleted_at IS NULL AND floor <= head AND (
+			(?1 > 0 AND head - floor + 1 > ?1) OR (?2 > 0 AND bytes > ?2) OR
+			(SELECT time FROM events WHERE session_no = s.no AND events.id = s.floor) < ?3) ORDER BY no`, r.Events, r.Bytes, cutoff)
+	})
+	return ids, err
+}
+
+// retainSome raises the floor of one session over at most retainChunk events.
+func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (removed int64, err error) {
+	err = l.queue.do(ctx, 0, 0, func(t *txn) error {
+		c, err := t.session(id)
+		if err != nil || !c.exists {
+			return err
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		cutoff := time.Time{}
+		if r.Age > 0 {
+			cutoff = t.now.Add(-r.Age)
+		}
+		s := &c.state
+		floor := s.Floor
+		err = t.conn.rows(func(row []driver.Value) error {
+			over := r.Events > 0 && s.Head-s.Floor+1 > r.Events || r.Bytes > 0 && s.Bytes > r.Bytes || millis(row[2]).Before(cutoff)
+			if !over {
+				return errStop
+			}
+			s.Floor++
+			s.Bytes -= integer(row[1])
+			return nil
+		}, `SELECT id, `+eventSize+`, time FROM events WHERE session_no = ? AND id >= ? ORDER BY id LIMIT ?`, c.no, floor, int64(retainChunk))
+		if err != nil || s.Floor == floor {
+			return err
+		}
+		c.touched, t.written = true, true
+		removed, err = t.conn.exec(`DELETE FROM events WHERE session_no = ? AND id BETWEEN ? AND ?`, c.no, floor, s.Floor-1)
+		return err
+	})
+	return removed, err
+}
+
+// eventSize is Draft.Size in SQL.
+const eventSize = `octet_length(type) + ifnull(octet_length(turn), 0) + ifnull(octet_length(parent), 0) + length(data) + ifnull(length(raw), 0)`
+
+// vacuum gives free pages back to the disk, a few per transaction.
+func (l *Log) vacuum(ctx context.Context) error {
+	for {
+		var left int64
+		err := l.queue.do(ctx, 0, 0, func(t *txn) error {
+			if _, err := t.conn.exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumPages)); err != nil {
+				return err
+			}
+			t.written = true
+			v, err := t.conn.one("PRAGMA freelist_count")
+			left = integer(v)
+			return err
+		})
+		if err != nil || left == 0 {
+			return err
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+
+	"github.com/konlog/konlog/store"
+)
+
+// CreateSession implements store.Sessions.
+func (l *Log) CreateSession(ctx context.Context, id string, spec store.SessionSpec) (s store.Session, created bool, err error) {
+	if err := store.ValidSessionID(id); err != nil {
+		return s, false, err
+	}
+	if err := spec.Check(); err != nil {
+		return s, false, err
+	}
+	err = l.queue.do(ctx, 0, 0, func(t *txn) error {
+		c, err := t.session(id)
+		if err != nil {
+			return err
+		}
+		if created = !c.exists; created {
+			t.create(c, spec)
+		}
+		s = c.state
+		return nil
+	})
+	return s, created, err
+}
+
+// UpdateSession implements store.Sessions.
+func (l *Log) UpdateSession(ctx context.Context, id string, patch store.SessionPatch) (s store.Session, err error) {
+	err = l.queue.do(ctx, 0, 0, func(t *txn) error {
+		c, err := t.session(id)
+		if err != nil {
+			return err
+		}
+		if !c.exists {
+			return store.ErrNotFound
+		}
+		spec, err := patch.Apply(c.state.Spec())
+		if err != nil {
+			return err
+		}
+		c.state.SetSpec(spec)
+		if t.now.After(c.state.UpdatedAt) {
+			c.state.UpdatedAt = t.now
+		}
+		c.respec, t.written = true, true
+		s = c.state
+		return nil
+	})
+	return s, err
+}
+
+// DeleteSession implements store.Sessions. The session is gone at once; its
+// rows are removed piece by piece afterwards.
+func (l *Log) DeleteSession(ctx context.Context, id string) error {
+	err := l.queue.do(ctx, 0, 0, func(t *txn) error {
+		c, err := t.session(id)
+		if err != nil {
+			return err
+		}
+		if !c.exists {
+			return store.ErrNotFound
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if _, err := t.conn.exec(`INSERT INTO garbage VALUES (?)`, c.no); err != nil {
+			return err
+		}
+		head := c.state.Head
+		c.state = store.Session{ID: id, Epoch: c.state.Epoch, Head: head, Floor: head + 1, CreatedAt: c.state.CreatedAt, UpdatedAt: t.now}
+		c.no = t.nextNo()
+		c.exists, c.respec, c.renewed, c.events = false, true, true, nil
+		t.written = true
+		// The row takes the tombstone's number before anything else in this
+		// transaction asks the tables by the old one.
+		return t.saveWhole(c)
+	})
+	if err == nil {
+		l.janitor.wake()
+	}
+	return err
+}
+
+// ListSessions implements store.Sessions. It reads the rows of all sessions
+// that match, so its cost grows with their number, not with their events.
+func (l *Log) ListSessions(ctx context.Context, f store.SessionFilter) (page store.SessionPage, err error) {
+	where, args, err := sessionWhere(f)
+	if err != nil {
+		return page, err
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = store.SessionsPageDefault
+	}
+	limit = min(limit, store.SessionsPageMax)
+	var last driver.Value
+	err = l.withReader(ctx, func(c *conn) error {
+		return c.rows(func(row []driver.Value) error {
+			if len(page.Sessions) == limit {
+				s := page.Sessions[limit-1]
+				page.Next = fmt.Sprintf("%d.%d", s.UpdatedAt.UnixMilli(), last)
+				return errStop
+			}
+			last = row[0]
+			page.Sessions = append(page.Sessions, scanSession(row))
+			return nil
+		}, `SELECT `+sessionColumns+` FROM sessions WHERE `+where+` ORDER BY updated_at DESC, no DESC LIMIT ?`, append(args, int64(limit)+1)...)
+	})
+	return page, err
+}
+
+func sessionWhere(f store.SessionFilter) (string, []driver.Value, error) {
+	where := []string{"deleted_at IS NULL"}
+	var args []driver.Value
+	add := func(clause string, values ...driver.Value) {
+		where, args = append(where, clause), append(args, values...)
+	}
+	if f.Scope != "" {
+		add("scope = ?", f.Scope)
+	}
+	if f.Tag != "" {
+		add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", f.Tag)
+	}
+	if f.Search != "" {
+		like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Search) + "%"
+		add(`(id LIKE ? ESCAPE '\' OR title LIKE ? ESCAPE '\')`, like, like)
+	}
+	switch f.State {
+	case "":
+	case "closed":
+		add("closed = 1")
+	case "working":
+		add("closed = 0 AND turn <> ''")
+	case "idle":
+		add("closed = 0 AND turn = ''")
+	default:
+		return "", nil, store.Errorf(store.CodeInvalidQuery, "state %.40q: use idle, working or closed", f.State)
+	}
+	if f.Cursor != "" {
+		var at, no int64
+		if n, err := fmt.Sscanf(f.Cursor, "%d.%d", &at, &no); n != 2 || err != nil || fmt.Sprintf("%d.%d", at, no) != f.Cursor {
+			return "", nil, store.Errorf(store.CodeInvalidQuery, "cursor %.40q is not one that a page of sessions gave", f.Cursor)
+		}
+		add("(updated_at, no) < (?, ?)", at, no)
+	}
+	return strings.Join(where, " AND "), args, nil
+}

@@ -1,0 +1,235 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/konlog/konlog/store"
+)
+
+// txn is one transaction over all sessions that its requests change. Nothing
+// of it is visible in memory before it is durable.
+type txn struct {
+	w       *writer
+	conn    *conn
+	now     time.Time // UTC, whole milliseconds
+	changes []*change
+	loaded  map[string]*change // those that are not in memory yet
+	rows    []driver.Value // of events that are not inserted yet
+	bytes   int64          // of the events in this transaction
+	written bool           // something was changed, so a COMMIT is due
+}
+
+// change is what a transaction does to one session.
+type change struct {
+	no     int64
+	state  store.Session
+	exists bool          // false: absent, or a tombstone whose head is in state
+	events []store.Event // appended, in order
+
+	touched bool // head, floor, size, times or turn changed
+	respec  bool // the row has to be written whole
+	renewed bool // created or deleted: what is in memory of it no longer counts
+
+	live *liveSession // or nil when it is not in memory yet
+}
+
+// changed reports whether readers have to learn of c.
+func (c *change) changed() bool { return c.touched || c.respec }
+
+// applyAll runs the requests in the order in which they came. A refusal is the
+// affair of its own caller; any other error is the affair of all.
+func (t *txn) applyAll(batch []*op) error {
+	for _, o := range batch {
+		err := o.apply(t)
+		if _, refused := err.(*store.Error); err != nil && !refused {
+			return err
+		}
+		o.err = err
+	}
+	return t.flush()
+}
+
+// session returns the change of a session, from this transaction, from memory
+// or from the database.
+func (t *txn) session(id string) (*change, error) {
+	l := t.w.log.live.get(id)
+	if l != nil && l.change != nil {
+		return l.change, nil
+	}
+	if l != nil {
+		c := &change{no: l.no, state: l.state, exists: true, live: l}
+		l.change = c
+		t.changes = append(t.changes, c)
+		return c, nil
+	}
+	if c := t.loaded[id]; c != nil {
+		return c, nil
+	}
+	c, err := t.load(id)
+	if err != nil {
+		return nil, err
+	}
+	if t.loaded == nil {
+		t.loaded = map[string]*change{}
+	}
+	t.loaded[id] = c
+	t.changes = append(t.changes, c)
+	return c, nil
+}
+
+const sessionColumns = `no, id, epoch, head, floor, bytes, created_at, updated_at, deleted_at, closed, title, scope, tags, meta, turn, turn_at`
+
+func (t *txn) load(id string) (*change, error) {
+	c := &change{state: store.Session{ID: id}}
+	err := t.conn.rows(func(row []driver.Value) error {
+		c.no, c.state = integer(row[0]), scanSession(row)
+		c.exists = row[8] == nil
+		return errStop
+	}, `SELECT `+sessionColumns+` FROM sessions WHERE id = ?`, id)
+	if err != nil {
+		return nil, fmt.Errorf("load session %s: %w", id, err)
+	}
+	return c, nil
+}
+
+// scanSession reads a row of sessionColumns.
+func scanSession(row []driver.Value) store.Session {
+	s := store.Session{
+		ID: text(row[1]), Epoch: text(row[2]), Head: integer(row[3]), Floor: integer(row[4]), Bytes: integer(row[5]),
+		CreatedAt: millis(row[6]), UpdatedAt: millis(row[7]), Closed: integer(row[9]) != 0,
+		Title: text(row[10]), Scope: text(row[11]), Turn: text(row[14]),
+	}
+	if tags := text(row[12]); tags != "[]" {
+		_ = json.Unmarshal([]byte(tags), &s.Tags) // written by save; verify checks it
+	}
+	if meta := text(row[13]); meta != "" {
+		s.Meta = json.RawMessage(meta)
+	}
+	if s.Turn != "" {
+		s.TurnSince = millis(row[15])
+	}
+	return s
+}
+
+func millis(v driver.Value) time.Time { return time.UnixMilli(integer(v)).UTC() }
+
+// create makes the session of c, which is absent or a tombstone. Ids go on
+// where a tombstone ended.
+func (t *txn) create(c *change, spec store.SessionSpec) {
+	head := c.state.Head
+	c.state = store.Session{ID: c.state.ID, Epoch: uuid.NewString(), Head: head, Floor: head + 1, CreatedAt: t.now, UpdatedAt: t.now}
+	c.state.SetSpec(spec)
+	c.exists, c.respec, c.renewed = true, true, true
+	c.no = t.nextNo()
+	t.written = true
+}
+
+func (t *txn) nextNo() int64 {
+	no := t.w.next
+	t.w.next++
+	return no
+}
+
+// insertRows is how many events one INSERT takes: the driver's cost per
+// statement is shared, and the text stays short.
+const insertRows = 16
+
+const eventWidth = 8
+
+var (
+	insertOne  = `INSERT INTO events (session_no, id, time, type, turn, parent, data, raw) VALUES ` + placeholders(1, eventWidth)
+	insertMany = `INSERT INTO events (session_no, id, time, type, turn, parent, data, raw) VALUES ` + placeholders(insertRows, eventWidth)
+)
+
+// append numbers nothing: it queues the event's row and folds it into c.
+func (t *txn) append(c *change, e store.Event, size int) error {
+	e.Seal()
+	c.events = append(c.events, e)
+	c.state.Fold(&e, size)
+	c.touched, t.written = true, true
+	t.bytes += int64(size)
+	var raw driver.Value
+	if e.Raw != nil {
+		raw = e.Raw
+	}
+	t.rows = append(t.rows, c.no, e.ID, e.Time.UnixMilli(), e.Type, orNull(e.Turn), orNull(e.Parent), e.Data, raw)
+	if len(t.rows) < insertRows*eventWidth {
+		return nil
+	}
+	_, err := t.conn.exec(insertMany, t.rows...)
+	t.rows = t.rows[:0]
+	return err
+}
+
+// flush inserts the rows that are left.
+func (t *txn) flush() error {
+	for i := 0; i < len(t.rows); i += eventWidth {
+		if _, err := t.conn.exec(insertOne, t.rows[i:i+eventWidth]...); err != nil {
+			return err
+		}
+	}
+	t.rows = t.rows[:0]
+	return nil
+}
+
+// save writes the sessions that changed.
+func (t *txn) save() error {
+	for _, c := range t.changes {
+		s := &c.state
+		var err error
+		switch {
+		case c.respec:
+			err = t.saveWhole(c)
+		case c.touched:
+			_, err = t.conn.exec(`UPDATE sessions SET head = ?, floor = ?, bytes = ?, updated_at = ?, closed = ?, turn = ?, turn_at = ? WHERE no = ?`,
+				s.Head, s.Floor, s.Bytes, s.UpdatedAt.UnixMilli(), boolean(s.Closed), s.Turn, turnAt(s), c.no)
+		}
+		if err != nil {
+			return fmt.Errorf("save session %s: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+func (t *txn) saveWhole(c *change) error {
+	s := &c.state
+	tags, err := json.Marshal(s.Tags)
+	if err != nil {
+		return err
+	}
+	if s.Tags == nil {
+		tags = []byte("[]")
+	}
+	var deleted, meta driver.Value
+	if !c.exists {
+		deleted = t.now.UnixMilli()
+	}
+	if s.Meta != nil {
+		meta = string(s.Meta)
+	}
+	_, err = t.conn.exec(`INSERT INTO sessions (`+sessionColumns+`) VALUES `+placeholders(1, 16)+`
+		ON CONFLICT (id) DO UPDATE SET no = excluded.no, epoch = excluded.epoch, head = excluded.head, floor = excluded.floor, bytes = excluded.bytes,
+		created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, closed = excluded.closed,
+		title = excluded.title, scope = excluded.scope, tags = excluded.tags, meta = excluded.meta, turn = excluded.turn, turn_at = excluded.turn_at`,
+		c.no, s.ID, s.Epoch, s.Head, s.Floor, s.Bytes, s.CreatedAt.UnixMilli(), s.UpdatedAt.UnixMilli(), deleted, boolean(s.Closed),
+		s.Title, s.Scope, string(tags), meta, s.Turn, turnAt(s))
+	return err
+}
+
+func turnAt(s *store.Session) int64 {
+	if s.Turn == "" {
+		return 0
+	}
+	return s.TurnSince.UnixMilli()
+}
+
+func boolean(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

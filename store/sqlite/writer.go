@@ -1,0 +1,225 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Bounds of one transaction. A larger one adds latency, not throughput.
+const (
+	txnEventsMax = 4096
+	txnBytesMax  = 8 << 20
+)
+
+// probeEvery is how often the writer asks a disk that refused a write whether
+// it takes writes again.
+const probeEvery = time.Second
+
+// writer is the one goroutine that changes the database.
+type writer struct {
+	log   *Log
+	conn  *conn // nil after a failed fsync until it could be reopened
+	next  int64 // the next session number
+	batch []*op
+	wal   wal
+}
+
+// connect opens the writing connection, migrates and reads where session
+// numbers stand.
+func (w *writer) connect() error {
+	sync := "synchronous(FULL)"
+	if w.log.options.NoSync {
+		sync = "synchronous(OFF)"
+	}
+	c, err := open(w.log.dir, w.log.options.VFS, "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", sync,
+		"wal_autocheckpoint(0)", "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
+	if err != nil {
+		return err
+	}
+	if err := w.prepare(c); err != nil {
+		_ = c.Close()
+		return err
+	}
+	w.conn = c
+	return nil
+}
+
+func (w *writer) prepare(c *conn) error {
+	if err := migrate(c); err != nil {
+		return err
+	}
+	no, err := c.one("SELECT max(ifnull((SELECT max(no) FROM sessions), 0), ifnull((SELECT max(session_no) FROM garbage), 0))")
+	if err != nil {
+		return fmt.Errorf("read session numbers: %w", err)
+	}
+	w.next = integer(no) + 1
+	return nil
+}
+
+// run is the writer's loop: take all that queued, commit it, tell everybody.
+func (w *writer) run() {
+	defer close(w.log.done)
+	for {
+		var probe <-chan time.Time // nil, and so silent, while all is well
+		if !w.log.health.get().Writable {
+			probe = time.After(probeEvery)
+		}
+		select {
+		case <-w.log.queue.wake:
+		case <-probe:
+			w.probe()
+			continue
+		}
+		var open bool
+		w.batch, open = w.log.queue.take(w.batch[:0])
+		if !open {
+			return
+		}
+		if len(w.batch) > 0 {
+			w.commit(w.batch)
+			w.checkpoint()
+		}
+	}
+}
+
+// commit makes one transaction of the batch. Callers get their answer after it
+// is durable, visible and announced.
+func (w *writer) commit(batch []*op) {
+	t, err := w.transact(batch)
+	if err != nil {
+		err = w.failed(err)
+		for _, o := range batch {
+			o.err = err
+		}
+	} else {
+		w.publish(t)
+	}
+	for _, c := range t.changes {
+		if c.live != nil {
+			c.live.change = nil
+		}
+	}
+	for _, o := range batch {
+		o.done <- struct{}{}
+	}
+	clear(batch)
+}
+
+// transact applies the batch and commits. It returns an error when nothing of
+// the batch was stored, or when that is unknown.
+func (w *writer) transact(batch []*op) (*txn, error) {
+	t := &txn{w: w, conn: w.conn, now: w.log.options.Now().UTC().Truncate(time.Millisecond)}
+	if w.conn == nil {
+		return t, errDisconnected
+	}
+	if _, err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		return t, err
+	}
+	err := t.applyAll(batch)
+	if err == nil {
+		err = t.save()
+	}
+	if err == nil && t.written {
+		_, err = w.conn.exec("COMMIT")
+	}
+	if err != nil || !t.written {
+		_, _ = w.conn.exec("ROLLBACK") // SQLite may have rolled back already
+	}
+	return t, err
+}
+
+// publish makes the committed state visible to readers, then announces it.
+func (w *writer) publish(t *txn) {
+	w.wal.wrote(t.bytes, len(t.changes))
+	for _, c := range t.changes {
+		w.log.live.publish(c)
+	}
+	for _, c := range t.changes {
+		if c.changed() {
+			w.log.options.Committed(c.state.ID, c.state.Head)
+		}
+	}
+	if t.written {
+		w.recovered()
+	}
+}
+
+// errDisconnected is the state between a failed fsync and a successful reopen.
+var errDisconnected = errors.New("the database is closed after a disk error")
+
+// failed turns the error of a transaction into what its callers are told.
+func (w *writer) failed(err error) error {
+	w.log.health.set(err)
+	w.log.options.Logger.Error("commit failed", "err", err)
+	switch {
+	case diskFull(err):
+		return store.Because(store.CodeStorageFull, err, store.ErrStorageFull.Detail)
+	case corrupt(err):
+		return store.Because(store.CodeCorrupt, err, store.ErrCorrupt.Detail)
+	}
+	// After an I/O error the kernel may have dropped pages that it never
+	// wrote; only a fresh connection knows what is really there.
+	w.reopen()
+	return store.Because(store.CodeStorageFailed, err, store.ErrStorageFailed.Detail)
+}
+
+// recovered notes that the disk takes writes.
+func (w *writer) recovered() {
+	if !w.log.health.get().Writable {
+		w.log.options.Logger.Info("writing again")
+		w.log.health.set(nil)
+	}
+}
+
+// probe writes a row while the engine is not writable, so that it recovers
+// without waiting for an append.
+func (w *writer) probe() {
+	if w.log.health.get().Writable {
+		return
+	}
+	if w.conn == nil {
+		w.reopen()
+	}
+	if w.conn == nil {
+		return
+	}
+	if _, err := w.conn.exec("INSERT INTO probe VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at", w.log.options.Now().UnixMilli()); err != nil {
+		w.log.health.set(err)
+		return
+	}
+	w.recovered()
+}
+
+// reopen replaces the connection after an I/O error. A commit whose fsync
+// failed may be in the write-ahead log all the same; the checkpoint writes all
+// of that anew, with an fsync of its own, before anything of it is shown.
+func (w *writer) reopen() {
+	if w.conn != nil {
+		_ = w.conn.Close()
+		w.conn = nil
+	}
+	w.log.live.reset()
+	if err := w.connect(); err != nil {
+		w.log.health.set(err)
+		return
+	}
+	if _, _, err := walCheckpoint(w.conn, "TRUNCATE"); err != nil {
+		_ = w.conn.Close()
+		w.conn = nil
+		w.log.health.set(err)
+		return
+	}
+	w.wal = wal{}
+}
+
+// close ends the connection with everything in the database file.
+func (w *writer) close() error {
+	if w.conn == nil {
+		return nil
+	}
+	_, _, err := walCheckpoint(w.conn, "TRUNCATE")
+	return errors.Join(err, w.conn.Close())
+}
