@@ -35,7 +35,7 @@ type Draft struct {
 	ID   int64
 	Time time.Time
 
-	checked bool // Data is known to be one JSON value on one line
+	checked *byte // the first byte of the Data that is known to be one JSON value on one line
 }
 
 // reservedTypes are the names of control frames: on a WebSocket the reader of
@@ -95,7 +95,7 @@ func (d *Draft) checkBody() error {
 	if d.Raw != nil && (!utf8.Valid(d.Raw) || bytes.ContainsAny(d.Raw, "\r\n")) {
 		return Errorf(CodeInvalidEvent, "raw must be one line of UTF-8")
 	}
-	if d.checked {
+	if len(d.Data) > 0 && d.checked == &d.Data[0] {
 		return nil
 	}
 	if d.Data == nil {
@@ -108,7 +108,7 @@ func (d *Draft) checkBody() error {
 		oneLine(d.Data)
 	}
 	d.Data = bytes.Trim(d.Data, " \t")
-	d.checked = true
+	d.checked = &d.Data[0]
 	return nil
 }
 
@@ -186,7 +186,7 @@ func ParseDraft(line []byte) (Draft, error) {
 // parseDraft reads a checked object. Unknown members are refused: a misspelt
 // one would otherwise be lost in silence.
 func parseDraft(obj []byte) (Draft, error) {
-	d := Draft{Data: []byte("null"), checked: true}
+	d := Draft{Data: []byte("null")}
 	err := eachMember(obj, func(key string, value []byte) (err error) {
 		switch key {
 		case "data":
@@ -206,6 +206,7 @@ func parseDraft(obj []byte) (Draft, error) {
 		}
 		return err
 	})
+	d.checked = &d.Data[0]
 	return d, err
 }
 

@@ -45,7 +45,7 @@ func (e *Event) JSON() []byte {
 }
 
 // AppendJSON appends the event object to dst. With raw the agent's own line is
-// the last key: the JSON value when it is one (and not a string), else a
+// the last key: the JSON value when it is one (not a string, not null), else a
 // string, so that ParseRaw gives back the bytes.
 func (e *Event) AppendJSON(dst []byte, raw bool) []byte {
 	if e.wire != nil {
@@ -87,8 +87,26 @@ func (e *Event) appendHead(dst []byte) []byte {
 // TimeLayout is the form of every time on the wire: UTC with milliseconds.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// AppendTime appends t in TimeLayout.
-func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeLayout) }
+// AppendTime appends t in TimeLayout. It stands in the path of every event,
+// where time.AppendFormat would be a third of the cost of encoding one.
+func AppendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, TimeLayout)
+	}
+	hour, min, sec := t.Clock()
+	ms := t.Nanosecond() / 1e6
+	dst = appendTwo(appendTwo(dst, year/100), year%100)
+	dst = appendTwo(append(dst, '-'), int(month))
+	dst = appendTwo(append(dst, '-'), day)
+	dst = appendTwo(append(dst, 'T'), hour)
+	dst = appendTwo(append(dst, ':'), min)
+	dst = appendTwo(append(dst, ':'), sec)
+	return append(appendTwo(append(dst, '.', byte('0'+ms/100)), ms%100), 'Z')
+}
+
+func appendTwo(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 // appendString appends s as a JSON string. The short way serves what ids
 // nearly always are; anything else goes through encoding/json.
@@ -117,10 +135,10 @@ func appendRaw(dst, raw []byte) []byte {
 }
 
 // isPlainValue reports whether raw can stand in an object as it is and be told
-// from a string: valid JSON on one line, without space around it, that is not
-// itself a string.
+// from a string and from no line at all: valid JSON on one line, without space
+// around it, that is neither itself a string nor null.
 func isPlainValue(raw []byte) bool {
-	if len(raw) == 0 || raw[0] == '"' || isSpace(raw[0]) || isSpace(raw[len(raw)-1]) {
+	if len(raw) == 0 || raw[0] == '"' || string(raw) == "null" || isSpace(raw[0]) || isSpace(raw[len(raw)-1]) {
 		return false
 	}
 	for _, c := range raw {

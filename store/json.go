@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -16,11 +17,36 @@ func checkJSON(b []byte) error {
 		return Errorf(CodeInvalidUTF8, "the body is not valid UTF-8")
 	}
 	if json.Valid(b) {
-		return nil
+		return checkNesting(b)
 	}
 	var v json.RawMessage
 	err := json.Unmarshal(b, &v)
 	return Errorf(CodeInvalidJSON, "not valid JSON: %v", err)
+}
+
+// NestingMax bounds how deep a value may nest. Decoders have limits of their
+// own (encoding/json stops at 10,000), and the event wraps its data once more.
+const NestingMax = 1000
+
+// checkNesting refuses valid JSON that nests too deep.
+func checkNesting(b []byte) error {
+	if bytes.Count(b, []byte("["))+bytes.Count(b, []byte("{")) <= NestingMax {
+		return nil // the usual case, at the speed of Count
+	}
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i = skipString(b, i) - 1
+		case '{', '[':
+			if depth++; depth > NestingMax {
+				return Errorf(CodeInvalidJSON, "JSON nested deeper than %d levels", NestingMax)
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return nil
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -124,9 +126,10 @@ func (s *Session) Spec() SessionSpec {
 	return SessionSpec{Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta}
 }
 
-// SetSpec replaces the part of the session that a client sets.
+// SetSpec replaces the part of the session that a client sets. It keeps
+// nothing of the caller's.
 func (s *Session) SetSpec(spec SessionSpec) {
-	s.Title, s.Scope, s.Tags, s.Meta = spec.Title, spec.Scope, spec.Tags, spec.Meta
+	s.Title, s.Scope, s.Tags, s.Meta = spec.Title, spec.Scope, slices.Clone(spec.Tags), bytes.Clone(spec.Meta)
 }
 
 // State is the session's state in one word: "closed", "working" while a turn
@@ -149,7 +152,9 @@ func (s *Session) Fold(e *Event, size int) {
 	s.UpdatedAt = e.Time
 	switch e.Type {
 	case "turn_start":
-		s.Turn, s.TurnSince = e.Turn, e.Time
+		if e.Turn != "" { // one without a name opens nothing that could be ended
+			s.Turn, s.TurnSince = e.Turn, e.Time
+		}
 	case "turn_end":
 		if e.Turn == s.Turn {
 			s.Turn, s.TurnSince = "", time.Time{}

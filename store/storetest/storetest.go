@@ -1,0 +1,80 @@
+// Package storetest is the contract of package store as tests: Run is the suite
+// that every engine must pass, Model compares an engine with store/memory over
+// random operations. Neither knows any engine; an engine's own test hands it in.
+//
+// The clock stands still unless a test moves it, so every time is exact and
+// nothing waits for time to pass.
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Options are what the suite asks of an engine that it opens.
+type Options struct {
+	Dir           string           // where a durable engine keeps its data; opened again when the suite reopens it
+	Committed     store.Committed  // never nil
+	Now           func() time.Time // never nil
+	EventBytesMax int              // 0 means store.EventBytesDefault
+}
+
+// Engine is an engine under test.
+type Engine struct {
+	// Open opens the log in o.Dir, an empty directory when it is new, and
+	// fails the test when it cannot. The suite closes what it opens.
+	Open func(t *testing.T, o Options) store.Log
+	// Reopen says that what was acknowledged is there again when the
+	// directory is opened after Close.
+	Reopen bool
+}
+
+// Run runs the contract suite. Each subtest is named after the promise (P, of
+// PROTOCOL.md) or invariant (I, of ARCHITECTURE.md) that it guards.
+func Run(t *testing.T, e Engine) {
+	tests := []struct {
+		name string
+		run  func(*rig)
+	}{
+		{"P1_AcknowledgedSurvivesReopen", testReopen},
+		{"P8_BytesAsAppended", testBytes},
+		{"P8_CallerMayReuseItsBuffers", testBuffers},
+		{"P13_SameKeySameBodyIsDuplicate", testKeyDuplicate},
+		{"P13_SameKeyOtherBodyIsConflict", testKeyConflict},
+		{"P13_KeysWithinOneRequest", testKeysMixed},
+		{"P13_KeysLiveAsLongAsTheSession", testKeyLife},
+		{"P14_Producer", testProducer},
+		{"P14_ProducerEpochs", testProducerEpochs},
+		{"P14_ProducerAndKeys", testProducerKeys},
+		{"P15_ExpectHead", testExpectHead},
+		{"P16_RefusalStoresNothing", testRefusals},
+		{"P16_OrderOfRefusals", testRefusalOrder},
+		{"P16_ArrayIsAtomic", testAtomic},
+		{"P16_ClosedSession", testClosed},
+		{"I2_IdsAreDense", testDense},
+		{"I2_IdsGoOnAfterDeleteAndRecreate", testRecreate},
+		{"I4_I5_AnnouncedIsReadable", testAnnounced},
+		{"Announcements", testAnnouncements},
+		{"Turn", testTurn},
+		{"TimeNeverGoesBack", testTime},
+		{"RetentionRaisesTheFloor", testRetention},
+		{"RetentionEmpties", testRetentionAll},
+		{"ReadForward", testReadForward},
+		{"ReadBackward", testReadBackward},
+		{"ReadBytesBound", testReadBytes},
+		{"Sessions", testSessions},
+		{"SessionsList", testList},
+		{"SessionsListPages", testListPages},
+		{"Restore", testRestore},
+		{"RestoreGap", testRestoreGap},
+		{"Concurrent", testConcurrent},
+		{"ReadersSeeWholeArrays", testWholeArrays},
+		{"CancelledAppendIsAllOrNothing", testCancelled},
+		{"ClosedEngine", testShutdown},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) { test.run(start(t, e)) })
+	}
+}
