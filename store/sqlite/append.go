@@ -3,10 +3,11 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"database/sql/driver"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -70,7 +71,7 @@ func (a *appending) apply(t *txn) error {
 		a.result = store.Appended{First: known.ids[0], Last: known.ids[len(known.ids)-1], Duplicate: true}
 		return a.saveProducer(t, c)
 	}
-	if err := a.check(c); err != nil {
+	if err := a.check(c, known); err != nil {
 		return err
 	}
 	if !c.exists {
@@ -83,7 +84,7 @@ func (a *appending) apply(t *txn) error {
 }
 
 // check holds the session's state against the conditions of the request.
-func (a *appending) check(c *change) error {
+func (a *appending) check(c *change, known knownKeys) error {
 	s := &c.state
 	if c.exists && s.Closed {
 		return store.ErrSessionClosed
@@ -93,19 +94,31 @@ func (a *appending) check(c *change) error {
 		err.Want = s.Head
 		return err
 	}
-	if !a.options.Restore {
-		return nil
+	if known.conflict != "" {
+		return store.Errorf(store.CodeKeyConflict, "key %q was used in this session with another body; use a new key", known.conflict)
 	}
-	next := s.Head + 1
-	if !c.exists || s.Floor > s.Head { // nothing to read: a restored log may begin anywhere above
-		next = max(a.drafts[0].ID, next)
+	if a.options.Restore {
+		return a.checkRestore(c, known)
 	}
+	return nil
+}
+
+// checkRestore holds the ids that the new drafts bring against the head.
+func (a *appending) checkRestore(c *change, known knownKeys) error {
+	next, fresh := c.state.Head+1, !c.exists || c.state.Floor > c.state.Head
 	for i := range a.drafts {
-		if a.drafts[i].ID != next+int64(i) {
-			err := store.Errorf(store.CodeRestoreGap, "event %d has id %d; the next id of this session is %d", i, a.drafts[i].ID, next+int64(i))
-			err.Want = s.Head
+		if known.ids != nil && known.ids[i] != 0 {
+			continue
+		}
+		if fresh { // nothing to read: a restored log may begin anywhere above
+			next, fresh = max(a.drafts[i].ID, next), false
+		}
+		if a.drafts[i].ID != next {
+			err := store.Errorf(store.CodeRestoreGap, "event %d has id %d; the next id of this session is %d", i, a.drafts[i].ID, next)
+			err.Want = c.state.Head
 			return err
 		}
+		next++
 	}
 	return nil
 }
@@ -116,9 +129,9 @@ func (a *appending) producerSeen(t *txn, c *change) (done bool, err error) {
 	known, epoch, seq := false, int64(-1), int64(-1)
 	var first, last int64
 	if c.exists {
-		err = t.conn.rows(func(row []driver.Value) error {
-			known, epoch, seq, first, last = true, integer(row[0]), integer(row[1]), integer(row[2]), integer(row[3])
-			return errStop
+		err = t.conn.Query(func(row sqlite3.Row) error {
+			known, epoch, seq, first, last = true, row.Int(0), row.Int(1), row.Int(2), row.Int(3)
+			return sqlite3.ErrStop
 		}, `SELECT epoch, seq, first, last FROM producers WHERE session_no = ? AND producer = ?`, c.no, p.ID)
 		if err != nil {
 			return false, fmt.Errorf("read producer %s: %w", p.ID, err)
@@ -153,7 +166,7 @@ func (a *appending) saveProducer(t *txn, c *change) error {
 		return nil
 	}
 	t.written = true
-	_, err := t.conn.exec(`INSERT INTO producers VALUES (?, ?, ?, ?, ?, ?)
+	_, err := t.conn.Exec(`INSERT INTO producers VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, first = excluded.first, last = excluded.last`,
 		c.no, p.ID, p.Epoch, p.Seq, a.result.First, a.result.Last)
 	return err
@@ -162,12 +175,13 @@ func (a *appending) saveProducer(t *txn, c *change) error {
 // knownKeys are the ids of drafts whose keys the session has; 0 where it has
 // not.
 type knownKeys struct {
-	ids   []int64 // per draft, or nil when no draft has a key
-	count int
-	same  map[string]int // the first draft with the key, within this request
+	ids      []int64 // per draft, or nil when no draft has a key
+	count    int
+	same     map[string]int // the first draft with the key, within this request
+	conflict string         // a key that stands for another body, or ""
 }
 
-func (k knownKeys) all(n int) bool { return k.count == n }
+func (k knownKeys) all(n int) bool { return k.count == n && k.conflict == "" }
 
 func (a *appending) keysSeen(t *txn, c *change) (k knownKeys, err error) {
 	for i := range a.drafts {
@@ -180,7 +194,7 @@ func (a *appending) keysSeen(t *txn, c *change) (k knownKeys, err error) {
 		}
 		if j, again := k.same[d.Key]; again {
 			if a.drafts[j].BodyHash() != d.BodyHash() {
-				return k, keyConflict(d.Key)
+				k.conflict = d.Key
 			}
 			if k.ids[i] = k.ids[j]; k.ids[i] != 0 {
 				k.count++
@@ -191,24 +205,20 @@ func (a *appending) keysSeen(t *txn, c *change) (k knownKeys, err error) {
 		if !c.exists {
 			continue
 		}
-		err := t.conn.rows(func(row []driver.Value) error {
+		err := t.conn.Query(func(row sqlite3.Row) error {
 			hash := d.BodyHash()
-			if !bytes.Equal(blob(row[1]), hash[:]) {
-				return keyConflict(d.Key)
+			if !bytes.Equal(row.Bytes(1), hash[:]) {
+				k.conflict = d.Key
 			}
-			k.ids[i] = integer(row[0])
+			k.ids[i] = row.Int(0)
 			k.count++
-			return errStop
+			return sqlite3.ErrStop
 		}, `SELECT id, hash FROM event_keys WHERE session_no = ? AND key = ?`, c.no, d.Key)
 		if err != nil {
 			return k, err
 		}
 	}
 	return k, nil
-}
-
-func keyConflict(key string) error {
-	return store.Errorf(store.CodeKeyConflict, "key %q was used in this session with another body; use a new key", key)
 }
 
 // write numbers the drafts that are new and stores them.
@@ -218,8 +228,9 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 		now = c.state.UpdatedAt
 	}
 	if a.options.Restore && c.state.Floor > c.state.Head {
-		c.state.Head = a.drafts[0].ID - 1
-		c.state.Floor = a.drafts[0].ID
+		first := slices.IndexFunc(known.ids, func(id int64) bool { return id == 0 })
+		c.state.Floor = a.drafts[max(first, 0)].ID
+		c.state.Head = c.state.Floor - 1
 	}
 	for i := range a.drafts {
 		d := &a.drafts[i]
@@ -228,7 +239,7 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 			continue
 		}
 		e := store.Event{ID: c.state.Head + 1, Session: a.session, Type: d.Type, Turn: d.Turn, Parent: d.Parent, Time: now, Data: d.Data}
-		if a.options.Restore {
+		if a.options.Restore && !d.Time.IsZero() {
 			e.Time = d.Time.UTC().Truncate(time.Millisecond)
 		}
 		if d.Raw != nil {
@@ -237,10 +248,12 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 		if err := t.append(c, e, d.Size()); err != nil {
 			return err
 		}
-		if d.Key != "" {
+		if known.ids != nil {
 			known.ids[i] = e.ID
+		}
+		if d.Key != "" {
 			hash := d.BodyHash()
-			if _, err := t.conn.exec(`INSERT INTO event_keys VALUES (?, ?, ?, ?)`, c.no, d.Key, e.ID, hash[:]); err != nil {
+			if _, err := t.conn.Exec(`INSERT INTO event_keys VALUES (?, ?, ?, ?)`, c.no, d.Key, e.ID, hash[:]); err != nil {
 				return err
 			}
 		}

@@ -2,14 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 
 	"github.com/google/uuid"
-	"modernc.org/sqlite"
+
+	"github.com/konlog/konlog/internal/sqlite3"
 )
 
 // backupPages is how many pages are copied between two looks at ctx.
@@ -65,66 +64,60 @@ func removeDatabase(file string) error {
 	return nil
 }
 
-func copyPages(ctx context.Context, c *conn, part string, progress func(done, total int64)) (err error) {
+func copyPages(ctx context.Context, c *sqlite3.Conn, part string, progress func(done, total int64)) (err error) {
 	// The transaction keeps all steps on one state of the database; without
 	// it the copy would begin anew with every commit of the server.
-	if _, err := c.exec("BEGIN"); err != nil {
+	if _, err := c.Exec("BEGIN"); err != nil {
 		return err
 	}
-	if _, err := c.one("SELECT count(*) FROM sqlite_schema"); err != nil {
+	if _, err := c.Int("SELECT count(*) FROM sqlite_schema"); err != nil {
 		return err
 	}
-	source := c.Conn.(interface {
-		NewBackup(string) (*sqlite.Backup, error)
-	})
-	b, err := source.NewBackup((&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(part)}).String())
+	dst, err := sqlite3.Open(part, "", busyTimeoutMillis)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if e := b.Finish(); err == nil {
+		if e := dst.Close(); err == nil {
 			err = e
 		}
 	}()
-	for more := true; more; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if more, err = b.Step(backupPages); err != nil {
-			return err
-		}
+	return sqlite3.Copy(dst, c, backupPages, func(done, total int64) error {
 		if progress != nil {
-			progress(int64(b.PageCount()-b.Remaining()), int64(b.PageCount()))
+			progress(done, total)
 		}
-	}
-	return nil
+		return ctx.Err()
+	})
 }
 
 // newEpochs gives every session of the copy a new epoch and leaves the copy as
 // a single file.
 func newEpochs(file string) error {
-	c, err := openFile(file, url.Values{"_pragma": {"journal_mode(DELETE)", "synchronous(FULL)"}})
+	c, err := sqlite3.Open(file, "", busyTimeoutMillis)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	if err := c.Script("PRAGMA journal_mode(DELETE); PRAGMA synchronous(FULL)"); err != nil {
+		return err
+	}
 	var numbers []int64
-	err = c.rows(func(row []driver.Value) error {
-		numbers = append(numbers, integer(row[0]))
+	err = c.Query(func(row sqlite3.Row) error {
+		numbers = append(numbers, row.Int(0))
 		return nil
 	}, `SELECT no FROM sessions ORDER BY no`)
 	if err != nil {
 		return err
 	}
-	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+	if _, err := c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for _, no := range numbers {
-		if _, err := c.exec(`UPDATE sessions SET epoch = ? WHERE no = ?`, uuid.NewString(), no); err != nil {
+		if _, err := c.Exec(`UPDATE sessions SET epoch = ? WHERE no = ?`, uuid.NewString(), no); err != nil {
 			return err
 		}
 	}
-	_, err = c.exec("COMMIT")
+	_, err = c.Exec("COMMIT")
 	return err
 }
 

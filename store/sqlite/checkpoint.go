@@ -1,8 +1,9 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"errors"
+
+	"github.com/konlog/konlog/internal/sqlite3"
 )
 
 // checkpointBytes is how much write-ahead log the writer lets grow before it
@@ -45,10 +46,10 @@ var errCheckpointBusy = errors.New("checkpoint: a reader is in the way")
 
 // walCheckpoint returns how many pages the log holds and how many of them are
 // in the database now. Only a passive one may be incomplete without an error.
-func walCheckpoint(c *conn, mode string) (logged, copied int64, err error) {
-	err = c.rows(func(row []driver.Value) error {
-		logged, copied = integer(row[1]), integer(row[2])
-		if mode != "PASSIVE" && integer(row[0]) != 0 {
+func walCheckpoint(c *sqlite3.Conn, mode string) (logged, copied int64, err error) {
+	err = c.Query(func(row sqlite3.Row) error {
+		logged, copied = row.Int(1), row.Int(2)
+		if mode != "PASSIVE" && row.Int(0) != 0 {
 			return errCheckpointBusy
 		}
 		return nil

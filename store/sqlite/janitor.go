@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"time"
 
@@ -65,8 +64,8 @@ func (l *Log) sweep(ctx context.Context) error {
 	for {
 		more := false
 		err := l.queue.do(ctx, 0, 0, func(t *txn) error {
-			no, err := t.conn.one(`SELECT session_no FROM garbage ORDER BY session_no LIMIT 1`)
-			if err != nil || no == nil {
+			no, err := t.conn.Int(`SELECT session_no FROM garbage ORDER BY session_no LIMIT 1`)
+			if err != nil || no == 0 {
 				return err
 			}
 			more, t.written = true, true
@@ -88,7 +87,7 @@ func (l *Log) sweep(ctx context.Context) error {
 
 // sweep removes a chunk of the rows of a session number, and the number itself
 // when nothing hangs on it any more.
-func (t *txn) sweep(no driver.Value) error {
+func (t *txn) sweep(no int64) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
@@ -97,11 +96,11 @@ func (t *txn) sweep(no driver.Value) error {
 		`DELETE FROM event_keys WHERE session_no = ?1 AND key IN (SELECT key FROM event_keys WHERE session_no = ?1 ORDER BY key LIMIT ?2)`,
 		`DELETE FROM producers WHERE session_no = ?1 AND producer IN (SELECT producer FROM producers WHERE session_no = ?1 ORDER BY producer LIMIT ?2)`,
 	} {
-		n, err := t.conn.exec(remove, no, int64(retainChunk))
+		n, err := t.conn.Exec(remove, no, int64(retainChunk))
 		if err != nil || n > 0 {
 			return err
 		}
 	}
-	_, err := t.conn.exec(`DELETE FROM garbage WHERE session_no = ?`, no)
+	_, err := t.conn.Exec(`DELETE FROM garbage WHERE session_no = ?`, no)
 	return err
 }

@@ -36,9 +36,9 @@ type liveSession struct {
 	events []store.Event // the newest, without a hole up to state.Head; handed out, so only ever appended to
 
 	// The writer's own.
-	change *change // of the transaction that runs, or nil
+	change *change       // of the transaction that runs, or nil
 	place  *list.Element // nil once dropped
-	bytes  int64 // of events
+	bytes  int64         // of events
 }
 
 // eventOverhead is what an event occupies beside its encoding.
@@ -137,7 +137,8 @@ func (l *live) trim(s *liveSession, gone func(*store.Event) bool) {
 		s.bytes -= size
 		l.bytes -= size
 	}
-	s.events = append([]store.Event(nil), s.events[n:]...)
+	rest := s.events[n:]
+	s.events = append(make([]store.Event, 0, 2*len(rest)), rest...) // with room to grow, for it will
 }
 
 // page answers a query from memory. ok is false when the events asked for are

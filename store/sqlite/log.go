@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -64,8 +65,8 @@ func (o Options) withDefaults() Options {
 type Log struct {
 	dir     string
 	options Options
-	lock    *conn
-	readers chan *conn // idle connections; capacity = all there are
+	lock    *sqlite3.Conn
+	readers chan *sqlite3.Conn // idle connections; capacity = all there are
 	queue   queue
 	writer  *writer
 	live    live
@@ -88,7 +89,7 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	l := &Log{dir: dir, options: o.withDefaults(), done: make(chan struct{})}
@@ -107,9 +108,21 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	return l, nil
 }
 
+// makeDir makes dir and, as SQLite does for what lies in it, makes its entry in
+// the parent durable.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(dir))
+}
+
 // connect opens all connections and migrates.
 func (l *Log) connect(context.Context) error {
-	l.readers = make(chan *conn, l.options.Readers)
+	l.readers = make(chan *sqlite3.Conn, l.options.Readers)
 	l.writer = &writer{log: l}
 	if err := l.writer.connect(); err != nil {
 		return err

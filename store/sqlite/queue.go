@@ -100,7 +100,7 @@ func (q *queue) take(batch []*op) (_ []*op, open bool) {
 	rest := copy(q.ops, q.ops[n:])
 	clear(q.ops[rest:])
 	q.ops = q.ops[:rest]
-	if rest > 0 {
+	if rest > 0 || q.closed && n > 0 { // the writer must come again, if only to learn that this was all
 		q.signal()
 	}
 	return batch, !q.closed || len(batch) > 0

@@ -2,10 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"slices"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -13,14 +13,17 @@ import (
 // there, else from the database in one short transaction.
 func (l *Log) Read(ctx context.Context, session string, q store.Query) (store.Page, error) {
 	q.Limit = q.Limit.OrDefault()
+	var shown *store.Session // what readers know of the session, or nil
 	if s := l.live.get(session); s != nil {
-		if p, ok := s.page(q); ok {
+		p, ok := s.page(q)
+		if ok {
 			return p, nil
 		}
+		shown = &p.Session
 	}
 	var p store.Page
-	err := l.withReader(ctx, func(r *conn) (err error) {
-		p, err = readPage(r, session, q)
+	err := l.withReader(ctx, func(r *sqlite3.Conn) (err error) {
+		p, err = readPage(r, session, q, shown)
 		return err
 	})
 	return p, err
@@ -28,8 +31,8 @@ func (l *Log) Read(ctx context.Context, session string, q store.Query) (store.Pa
 
 // withReader lends f a connection, inside a transaction, so that all that f
 // reads is of one moment.
-func (l *Log) withReader(ctx context.Context, f func(*conn) error) error {
-	var c *conn
+func (l *Log) withReader(ctx context.Context, f func(*sqlite3.Conn) error) error {
+	var c *sqlite3.Conn
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -38,11 +41,11 @@ func (l *Log) withReader(ctx context.Context, f func(*conn) error) error {
 	case c = <-l.readers:
 	}
 	defer func() { l.readers <- c }()
-	if _, err := c.exec("BEGIN"); err != nil {
+	if _, err := c.Exec("BEGIN"); err != nil {
 		return readFailed(err)
 	}
 	err := f(c)
-	if _, e := c.exec("COMMIT"); err == nil {
+	if _, e := c.Exec("COMMIT"); err == nil {
 		err = e
 	}
 	return readFailed(err)
@@ -60,10 +63,10 @@ func readFailed(err error) error {
 }
 
 // readSession reads the row of a session that exists.
-func readSession(c *conn, id string) (s store.Session, no int64, err error) {
-	err = c.rows(func(row []driver.Value) error {
-		no, s = integer(row[0]), scanSession(row)
-		return errStop
+func readSession(c *sqlite3.Conn, id string) (s store.Session, no int64, err error) {
+	err = c.Query(func(row sqlite3.Row) error {
+		no, s = row.Int(0), scanSession(row)
+		return sqlite3.ErrStop
 	}, `SELECT `+sessionColumns+` FROM sessions WHERE id = ? AND deleted_at IS NULL`, id)
 	if err == nil && no == 0 {
 		err = store.ErrNotFound
@@ -71,15 +74,27 @@ func readSession(c *conn, id string) (s store.Session, no int64, err error) {
 	return s, no, err
 }
 
+// pageRoom is the room for events that a page is made with; a longer one grows.
+const pageRoom = 1000
+
 const (
 	pageForward  = `SELECT id, time, type, turn, parent, data, raw FROM events WHERE session_no = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?`
 	pageBackward = `SELECT id, time, type, turn, parent, data, raw FROM events WHERE session_no = ? AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?`
 )
 
-func readPage(c *conn, session string, q store.Query) (store.Page, error) {
+// readPage reads a page from the database. Between COMMIT and publish the
+// database is ahead of what is shown from memory; a reader that saw the one and
+// then the other would think that history went back. So what is shown bounds
+// the page.
+func readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Session) (store.Page, error) {
 	s, no, err := readSession(c, session)
 	if err != nil {
 		return store.Page{}, err
+	}
+	if shown != nil && shown.Epoch == s.Epoch {
+		floor := max(s.Floor, shown.Floor) // removed rows are gone for everybody
+		s = *shown
+		s.Floor = min(floor, s.Head+1)
 	}
 	p := store.Page{Session: s}
 	from, to, ok := span(q, &s)
@@ -90,11 +105,12 @@ func readPage(c *conn, session string, q store.Query) (store.Page, error) {
 	if q.Backward {
 		query = pageBackward
 	}
+	p.Events = make([]store.Event, 0, min(int64(q.Limit.Events), to-from+1, pageRoom))
 	bytes := 0
-	err = c.rows(func(row []driver.Value) error {
+	err = c.Query(func(row sqlite3.Row) error {
 		e := scanEvent(session, row)
 		if bytes += len(e.JSON()); bytes > q.Limit.Bytes && len(p.Events) > 0 {
-			return errStop
+			return sqlite3.ErrStop
 		}
 		p.Events = append(p.Events, e)
 		return nil
@@ -108,13 +124,14 @@ func readPage(c *conn, session string, q store.Query) (store.Page, error) {
 	return p, dense(&p, q, from, to)
 }
 
-func scanEvent(session string, row []driver.Value) store.Event {
-	e := store.Event{ID: integer(row[0]), Session: session, Time: millis(row[1]), Type: text(row[2]),
-		Turn: text(row[3]), Parent: text(row[4]), Data: blob(row[5])}
-	if row[6] != nil {
-		e.Raw = blob(row[6])
+// scanEvent reads a row of pageForward.
+func scanEvent(session string, row sqlite3.Row) store.Event {
+	e := store.Event{ID: row.Int(0), Session: session, Time: millis(row.Int(1)), Type: row.Text(2),
+		Turn: row.Text(3), Parent: row.Text(4), Data: row.Bytes(5)}
+	if !row.Null(6) {
+		e.Raw = append([]byte{}, row.Bytes(6)...)
 	}
-	e.Seal()
+	e.Seal() // takes Data out of SQLite's memory
 	return e
 }
 
@@ -139,7 +156,7 @@ func (l *Log) Session(ctx context.Context, id string) (store.Session, error) {
 		return s.state, nil
 	}
 	var s store.Session
-	err := l.withReader(ctx, func(c *conn) (err error) {
+	err := l.withReader(ctx, func(c *sqlite3.Conn) (err error) {
 		s, _, err = readSession(c, id)
 		return err
 	})

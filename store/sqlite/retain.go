@@ -2,10 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -46,9 +47,9 @@ func (l *Log) retainable(ctx context.Context, r store.Retention) (ids []string, 
 	if r.Age > 0 {
 		cutoff = l.options.Now().Add(-r.Age).UnixMilli()
 	}
-	err = l.withReader(ctx, func(c *conn) error {
-		return c.rows(func(row []driver.Value) error {
-			ids = append(ids, text(row[0]))
+	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+		return c.Query(func(row sqlite3.Row) error {
+			ids = append(ids, row.Text(0))
 			return nil
 		}, `SELECT id FROM sessions AS s WHERE deleted_at IS NULL AND floor <= head AND (
 			(?1 > 0 AND head - floor + 1 > ?1) OR (?2 > 0 AND bytes > ?2) OR
@@ -73,20 +74,20 @@ func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (rem
 		}
 		s := &c.state
 		floor := s.Floor
-		err = t.conn.rows(func(row []driver.Value) error {
-			over := r.Events > 0 && s.Head-s.Floor+1 > r.Events || r.Bytes > 0 && s.Bytes > r.Bytes || millis(row[2]).Before(cutoff)
+		err = t.conn.Query(func(row sqlite3.Row) error {
+			over := r.Events > 0 && s.Head-s.Floor+1 > r.Events || r.Bytes > 0 && s.Bytes > r.Bytes || millis(row.Int(2)).Before(cutoff)
 			if !over {
-				return errStop
+				return sqlite3.ErrStop
 			}
 			s.Floor++
-			s.Bytes -= integer(row[1])
+			s.Bytes -= row.Int(1)
 			return nil
 		}, `SELECT id, `+eventSize+`, time FROM events WHERE session_no = ? AND id >= ? ORDER BY id LIMIT ?`, c.no, floor, int64(retainChunk))
 		if err != nil || s.Floor == floor {
 			return err
 		}
 		c.touched, t.written = true, true
-		removed, err = t.conn.exec(`DELETE FROM events WHERE session_no = ? AND id BETWEEN ? AND ?`, c.no, floor, s.Floor-1)
+		removed, err = t.conn.Exec(`DELETE FROM events WHERE session_no = ? AND id BETWEEN ? AND ?`, c.no, floor, s.Floor-1)
 		return err
 	})
 	return removed, err
@@ -95,21 +96,23 @@ func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (rem
 // eventSize is Draft.Size in SQL.
 const eventSize = `octet_length(type) + ifnull(octet_length(turn), 0) + ifnull(octet_length(parent), 0) + length(data) + ifnull(length(raw), 0)`
 
-// vacuum gives free pages back to the disk, a few per transaction.
+// vacuum gives free pages back to the disk, a few per transaction, until none
+// is left or SQLite can give back no more.
 func (l *Log) vacuum(ctx context.Context) error {
-	for {
+	for before := int64(math.MaxInt64); ; {
 		var left int64
 		err := l.queue.do(ctx, 0, 0, func(t *txn) error {
-			if _, err := t.conn.exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumPages)); err != nil {
+			if _, err := t.conn.Exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumPages)); err != nil {
 				return err
 			}
 			t.written = true
-			v, err := t.conn.one("PRAGMA freelist_count")
-			left = integer(v)
+			var err error
+			left, err = t.conn.Int("PRAGMA freelist_count")
 			return err
 		})
-		if err != nil || left == 0 {
+		if err != nil || left == 0 || left >= before {
 			return err
 		}
+		before = left
 	}
 }

@@ -2,10 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"strings"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -70,7 +70,7 @@ func (l *Log) DeleteSession(ctx context.Context, id string) error {
 		if err := t.flush(); err != nil {
 			return err
 		}
-		if _, err := t.conn.exec(`INSERT INTO garbage VALUES (?)`, c.no); err != nil {
+		if _, err := t.conn.Exec(`INSERT INTO garbage VALUES (?)`, c.no); err != nil {
 			return err
 		}
 		head := c.state.Head
@@ -100,26 +100,37 @@ func (l *Log) ListSessions(ctx context.Context, f store.SessionFilter) (page sto
 		limit = store.SessionsPageDefault
 	}
 	limit = min(limit, store.SessionsPageMax)
-	var last driver.Value
-	err = l.withReader(ctx, func(c *conn) error {
-		return c.rows(func(row []driver.Value) error {
+	var last, updated int64
+	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+		return c.Query(func(row sqlite3.Row) error {
 			if len(page.Sessions) == limit {
-				s := page.Sessions[limit-1]
-				page.Next = fmt.Sprintf("%d.%d", s.UpdatedAt.UnixMilli(), last)
-				return errStop
+				page.Next = fmt.Sprintf("%d.%d", updated, last)
+				return sqlite3.ErrStop
 			}
-			last = row[0]
-			page.Sessions = append(page.Sessions, scanSession(row))
+			last, updated = row.Int(0), row.Int(7)
+			page.Sessions = append(page.Sessions, l.shown(scanSession(row)))
 			return nil
 		}, `SELECT `+sessionColumns+` FROM sessions WHERE `+where+` ORDER BY updated_at DESC, no DESC LIMIT ?`, append(args, int64(limit)+1)...)
 	})
 	return page, err
 }
 
-func sessionWhere(f store.SessionFilter) (string, []driver.Value, error) {
+// shown returns what readers know of a session that was read from the
+// database, which is ahead of them between COMMIT and publish.
+func (l *Log) shown(s store.Session) store.Session {
+	live := l.live.get(s.ID)
+	if live == nil {
+		return s
+	}
+	live.mu.RLock()
+	defer live.mu.RUnlock()
+	return live.state
+}
+
+func sessionWhere(f store.SessionFilter) (string, []any, error) {
 	where := []string{"deleted_at IS NULL"}
-	var args []driver.Value
-	add := func(clause string, values ...driver.Value) {
+	var args []any
+	add := func(clause string, values ...any) {
 		where, args = append(where, clause), append(args, values...)
 	}
 	if f.Scope != "" {

@@ -1,12 +1,13 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -14,13 +15,13 @@ import (
 // of it is visible in memory before it is durable.
 type txn struct {
 	w       *writer
-	conn    *conn
+	conn    *sqlite3.Conn
 	now     time.Time // UTC, whole milliseconds
 	changes []*change
 	loaded  map[string]*change // those that are not in memory yet
-	rows    []driver.Value // of events that are not inserted yet
-	bytes   int64          // of the events in this transaction
-	written bool           // something was changed, so a COMMIT is due
+	rows    []eventRow         // not inserted yet
+	bytes   int64              // of the events in this transaction
+	written bool               // something was changed, so a COMMIT is due
 }
 
 // change is what a transaction does to one session.
@@ -85,10 +86,10 @@ const sessionColumns = `no, id, epoch, head, floor, bytes, created_at, updated_a
 
 func (t *txn) load(id string) (*change, error) {
 	c := &change{state: store.Session{ID: id}}
-	err := t.conn.rows(func(row []driver.Value) error {
-		c.no, c.state = integer(row[0]), scanSession(row)
-		c.exists = row[8] == nil
-		return errStop
+	err := t.conn.Query(func(row sqlite3.Row) error {
+		c.no, c.state = row.Int(0), scanSession(row)
+		c.exists = row.Null(8)
+		return sqlite3.ErrStop
 	}, `SELECT `+sessionColumns+` FROM sessions WHERE id = ?`, id)
 	if err != nil {
 		return nil, fmt.Errorf("load session %s: %w", id, err)
@@ -97,25 +98,25 @@ func (t *txn) load(id string) (*change, error) {
 }
 
 // scanSession reads a row of sessionColumns.
-func scanSession(row []driver.Value) store.Session {
+func scanSession(row sqlite3.Row) store.Session {
 	s := store.Session{
-		ID: text(row[1]), Epoch: text(row[2]), Head: integer(row[3]), Floor: integer(row[4]), Bytes: integer(row[5]),
-		CreatedAt: millis(row[6]), UpdatedAt: millis(row[7]), Closed: integer(row[9]) != 0,
-		Title: text(row[10]), Scope: text(row[11]), Turn: text(row[14]),
+		ID: row.Text(1), Epoch: row.Text(2), Head: row.Int(3), Floor: row.Int(4), Bytes: row.Int(5),
+		CreatedAt: millis(row.Int(6)), UpdatedAt: millis(row.Int(7)), Closed: row.Int(9) != 0,
+		Title: row.Text(10), Scope: row.Text(11), Turn: row.Text(14),
 	}
-	if tags := text(row[12]); tags != "[]" {
+	if tags := row.Text(12); tags != "[]" {
 		_ = json.Unmarshal([]byte(tags), &s.Tags) // written by save; verify checks it
 	}
-	if meta := text(row[13]); meta != "" {
+	if meta := row.Text(13); meta != "" {
 		s.Meta = json.RawMessage(meta)
 	}
 	if s.Turn != "" {
-		s.TurnSince = millis(row[15])
+		s.TurnSince = millis(row.Int(15))
 	}
 	return s
 }
 
-func millis(v driver.Value) time.Time { return time.UnixMilli(integer(v)).UTC() }
+func millis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // create makes the session of c, which is absent or a tombstone. Ids go on
 // where a tombstone ended.
@@ -134,8 +135,8 @@ func (t *txn) nextNo() int64 {
 	return no
 }
 
-// insertRows is how many events one INSERT takes: the driver's cost per
-// statement is shared, and the text stays short.
+// insertRows is how many events one INSERT takes: the cost of a statement is
+// shared, and the text stays short.
 const insertRows = 16
 
 const eventWidth = 8
@@ -145,6 +146,12 @@ var (
 	insertMany = `INSERT INTO events (session_no, id, time, type, turn, parent, data, raw) VALUES ` + placeholders(insertRows, eventWidth)
 )
 
+// eventRow is an event on its way into the table.
+type eventRow struct {
+	no    int64
+	event store.Event
+}
+
 // append numbers nothing: it queues the event's row and folds it into c.
 func (t *txn) append(c *change, e store.Event, size int) error {
 	e.Seal()
@@ -152,28 +159,56 @@ func (t *txn) append(c *change, e store.Event, size int) error {
 	c.state.Fold(&e, size)
 	c.touched, t.written = true, true
 	t.bytes += int64(size)
-	var raw driver.Value
-	if e.Raw != nil {
-		raw = e.Raw
-	}
-	t.rows = append(t.rows, c.no, e.ID, e.Time.UnixMilli(), e.Type, orNull(e.Turn), orNull(e.Parent), e.Data, raw)
-	if len(t.rows) < insertRows*eventWidth {
+	t.rows = append(t.rows, eventRow{c.no, e})
+	if len(t.rows) < insertRows {
 		return nil
 	}
-	_, err := t.conn.exec(insertMany, t.rows...)
+	err := t.insert(insertMany, t.rows)
 	t.rows = t.rows[:0]
 	return err
 }
 
 // flush inserts the rows that are left.
 func (t *txn) flush() error {
-	for i := 0; i < len(t.rows); i += eventWidth {
-		if _, err := t.conn.exec(insertOne, t.rows[i:i+eventWidth]...); err != nil {
+	for i := range t.rows {
+		if err := t.insert(insertOne, t.rows[i:i+1]); err != nil {
 			return err
 		}
 	}
 	t.rows = t.rows[:0]
 	return nil
+}
+
+func (t *txn) insert(text string, rows []eventRow) error {
+	s, err := t.conn.Prepare(text)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		e, at := &rows[i].event, i*eventWidth
+		s.BindInt(at+1, rows[i].no)
+		s.BindInt(at+2, e.ID)
+		s.BindInt(at+3, e.Time.UnixMilli())
+		s.BindText(at+4, e.Type)
+		bindOptional(s, at+5, e.Turn)
+		bindOptional(s, at+6, e.Parent)
+		s.BindBlob(at+7, e.Data)
+		if e.Raw == nil {
+			s.BindNull(at + 8)
+		} else {
+			s.BindBlob(at+8, e.Raw)
+		}
+	}
+	return s.Run()
+}
+
+// bindOptional stores "" as NULL, which takes no room.
+func bindOptional(s *sqlite3.Stmt, position int, v string) {
+	if v == "" {
+		s.BindNull(position)
+		return
+	}
+	s.BindText(position, v)
 }
 
 // save writes the sessions that changed.
@@ -185,7 +220,7 @@ func (t *txn) save() error {
 		case c.respec:
 			err = t.saveWhole(c)
 		case c.touched:
-			_, err = t.conn.exec(`UPDATE sessions SET head = ?, floor = ?, bytes = ?, updated_at = ?, closed = ?, turn = ?, turn_at = ? WHERE no = ?`,
+			_, err = t.conn.Exec(`UPDATE sessions SET head = ?, floor = ?, bytes = ?, updated_at = ?, closed = ?, turn = ?, turn_at = ? WHERE no = ?`,
 				s.Head, s.Floor, s.Bytes, s.UpdatedAt.UnixMilli(), boolean(s.Closed), s.Turn, turnAt(s), c.no)
 		}
 		if err != nil {
@@ -204,14 +239,14 @@ func (t *txn) saveWhole(c *change) error {
 	if s.Tags == nil {
 		tags = []byte("[]")
 	}
-	var deleted, meta driver.Value
+	var deleted, meta any
 	if !c.exists {
 		deleted = t.now.UnixMilli()
 	}
 	if s.Meta != nil {
 		meta = string(s.Meta)
 	}
-	_, err = t.conn.exec(`INSERT INTO sessions (`+sessionColumns+`) VALUES `+placeholders(1, 16)+`
+	_, err = t.conn.Exec(`INSERT INTO sessions (`+sessionColumns+`) VALUES `+placeholders(1, 16)+`
 		ON CONFLICT (id) DO UPDATE SET no = excluded.no, epoch = excluded.epoch, head = excluded.head, floor = excluded.floor, bytes = excluded.bytes,
 		created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, closed = excluded.closed,
 		title = excluded.title, scope = excluded.scope, tags = excluded.tags, meta = excluded.meta, turn = excluded.turn, turn_at = excluded.turn_at`,

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"unicode/utf8"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/migrations"
 	"github.com/konlog/konlog/store"
 )
@@ -59,7 +59,7 @@ func Verify(ctx context.Context, dir string, problem func(Problem), progress fun
 }
 
 // openExisting opens a database that must be there and be known, for reading.
-func openExisting(dir string) (*conn, error) {
+func openExisting(dir string) (*sqlite3.Conn, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -73,9 +73,9 @@ func openExisting(dir string) (*conn, error) {
 	}
 	all, err := migrations.All()
 	if err == nil {
-		var have driver.Value
-		if have, err = c.one("PRAGMA user_version"); err == nil && integer(have) != int64(len(all)) {
-			err = fmt.Errorf("the database has schema %d, this konlog knows %d: start konlog serve once to bring it up, or use the konlog that wrote it", integer(have), len(all))
+		var have int64
+		if have, err = c.Int("PRAGMA user_version"); err == nil && have != int64(len(all)) {
+			err = fmt.Errorf("the database has schema %d, this konlog knows %d: start konlog serve once to bring it up, or use the konlog that wrote it", have, len(all))
 		}
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ func openExisting(dir string) (*conn, error) {
 }
 
 type verifier struct {
-	c        *conn
+	c        *sqlite3.Conn
 	problem  func(Problem)
 	progress func(done, total int64)
 	report   Report
@@ -102,7 +102,7 @@ func (v *verifier) found(session string, event int64, format string, args ...any
 var errDamaged = errors.New("the database file is damaged")
 
 func (v *verifier) run(ctx context.Context) error {
-	if _, err := v.c.exec("BEGIN"); err != nil {
+	if _, err := v.c.Exec("BEGIN"); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{v.file, v.sessions, v.orphans} {
@@ -123,8 +123,8 @@ func (v *verifier) run(ctx context.Context) error {
 // file asks SQLite for the structure of the database file.
 func (v *verifier) file(context.Context) error {
 	sound := true
-	err := v.c.rows(func(row []driver.Value) error {
-		if line := text(row[0]); line != "ok" {
+	err := v.c.Query(func(row sqlite3.Row) error {
+		if line := row.Text(0); line != "ok" {
 			sound = false
 			v.found("", 0, "database file: %s", line)
 		}
@@ -143,14 +143,14 @@ type numbered struct {
 }
 
 func (v *verifier) sessions(ctx context.Context) error {
-	n, err := v.c.one("SELECT count(*) FROM events")
+	total, err := v.c.Int("SELECT count(*) FROM events")
 	if err != nil {
 		return err
 	}
-	v.total = integer(n)
+	v.total = total
 	var all []numbered
-	err = v.c.rows(func(row []driver.Value) error {
-		all = append(all, numbered{integer(row[0]), scanSession(row), text(row[12])})
+	err = v.c.Query(func(row sqlite3.Row) error {
+		all = append(all, numbered{row.Int(0), scanSession(row), row.Text(12)})
 		return nil
 	}, `SELECT `+sessionColumns+` FROM sessions WHERE deleted_at IS NULL ORDER BY no`)
 	if err != nil {
@@ -181,7 +181,7 @@ func (v *verifier) session(s numbered) error {
 		v.found(id, 0, "tags or meta are not JSON")
 	}
 	next, size := s.session.Floor, int64(0)
-	err := v.c.rows(func(row []driver.Value) error {
+	err := v.c.Query(func(row sqlite3.Row) error {
 		e := scanEvent(id, row)
 		if e.ID != next {
 			v.found(id, e.ID, "events %d to %d are missing", next, e.ID-1)
@@ -201,10 +201,10 @@ func (v *verifier) session(s numbered) error {
 	if size != s.session.Bytes {
 		v.found(id, 0, "events hold %d bytes, the session says %d", size, s.session.Bytes)
 	}
-	return v.c.rows(func(row []driver.Value) error {
+	return v.c.Query(func(row sqlite3.Row) error {
 		v.report.Keys++
-		if key := integer(row[1]); key < 1 || key > s.session.Head {
-			v.found(id, 0, "key %q belongs to event %d, which never was", text(row[0]), key)
+		if key := row.Int(1); key < 1 || key > s.session.Head {
+			v.found(id, 0, "key %q belongs to event %d, which never was", row.Text(0), key)
 		}
 		return nil
 	}, `SELECT key, id FROM event_keys WHERE session_no = ? ORDER BY key`, s.no)
@@ -229,8 +229,8 @@ func (v *verifier) event(e *store.Event) {
 // orphans looks for rows that belong to no session and wait for no removal.
 func (v *verifier) orphans(context.Context) error {
 	for _, table := range []string{"events", "event_keys", "producers"} {
-		err := v.c.rows(func(row []driver.Value) error {
-			v.found("", 0, "table %s: %d rows of session number %d, which does not exist", table, integer(row[1]), integer(row[0]))
+		err := v.c.Query(func(row sqlite3.Row) error {
+			v.found("", 0, "table %s: %d rows of session number %d, which does not exist", table, row.Int(1), row.Int(0))
 			return nil
 		}, `SELECT session_no, count(*) FROM `+table+` WHERE session_no NOT IN (SELECT no FROM sessions WHERE deleted_at IS NULL)
 			AND session_no NOT IN (SELECT session_no FROM garbage) GROUP BY session_no ORDER BY session_no`)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -21,8 +22,8 @@ const probeEvery = time.Second
 // writer is the one goroutine that changes the database.
 type writer struct {
 	log   *Log
-	conn  *conn // nil after a failed fsync until it could be reopened
-	next  int64 // the next session number
+	conn  *sqlite3.Conn // nil after a failed fsync until it could be reopened
+	next  int64         // the next session number
 	batch []*op
 	wal   wal
 }
@@ -34,8 +35,8 @@ func (w *writer) connect() error {
 	if w.log.options.NoSync {
 		sync = "synchronous(OFF)"
 	}
-	c, err := open(w.log.dir, w.log.options.VFS, "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", sync,
-		"wal_autocheckpoint(0)", "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
+	c, err := open(w.log.dir, w.log.options.VFS, "journal_mode(WAL)", sync, "wal_autocheckpoint(0)",
+		"temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
 	if err != nil {
 		return err
 	}
@@ -47,15 +48,15 @@ func (w *writer) connect() error {
 	return nil
 }
 
-func (w *writer) prepare(c *conn) error {
+func (w *writer) prepare(c *sqlite3.Conn) error {
 	if err := migrate(c); err != nil {
 		return err
 	}
-	no, err := c.one("SELECT max(ifnull((SELECT max(no) FROM sessions), 0), ifnull((SELECT max(session_no) FROM garbage), 0))")
+	no, err := c.Int("SELECT max(ifnull((SELECT max(no) FROM sessions), 0), ifnull((SELECT max(session_no) FROM garbage), 0))")
 	if err != nil {
 		return fmt.Errorf("read session numbers: %w", err)
 	}
-	w.next = integer(no) + 1
+	w.next = no + 1
 	return nil
 }
 
@@ -115,7 +116,7 @@ func (w *writer) transact(batch []*op) (*txn, error) {
 	if w.conn == nil {
 		return t, errDisconnected
 	}
-	if _, err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+	if _, err := w.conn.Exec("BEGIN IMMEDIATE"); err != nil {
 		return t, err
 	}
 	err := t.applyAll(batch)
@@ -123,10 +124,10 @@ func (w *writer) transact(batch []*op) (*txn, error) {
 		err = t.save()
 	}
 	if err == nil && t.written {
-		_, err = w.conn.exec("COMMIT")
+		_, err = w.conn.Exec("COMMIT")
 	}
 	if err != nil || !t.written {
-		_, _ = w.conn.exec("ROLLBACK") // SQLite may have rolled back already
+		_, _ = w.conn.Exec("ROLLBACK") // SQLite may have rolled back already
 	}
 	return t, err
 }
@@ -186,7 +187,7 @@ func (w *writer) probe() {
 	if w.conn == nil {
 		return
 	}
-	if _, err := w.conn.exec("INSERT INTO probe VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at", w.log.options.Now().UnixMilli()); err != nil {
+	if _, err := w.conn.Exec("INSERT INTO probe VALUES (1, ?) ON CONFLICT DO UPDATE SET at = excluded.at", w.log.options.Now().UnixMilli()); err != nil {
 		w.log.health.set(err)
 		return
 	}
