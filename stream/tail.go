@@ -1,0 +1,187 @@
+package stream
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Log is what the package reads from.
+type Log interface {
+	store.Reader
+	// Session returns one session, or store.ErrNotFound.
+	Session(ctx context.Context, id string) (store.Session, error)
+}
+
+// Batch is what a tail learnt by one read.
+type Batch struct {
+	Session store.Session // as of the read
+	Events  []store.Event // those that pass the filter; not to be changed
+	Next    int64         // the cursor after the batch
+	Gap     *Gap          // events that will not come, before Events; or nil
+	Reset   *Reset        // the cursor was of another history; or nil
+	Level   bool          // Next is the session's head: nothing is left to read
+	Done    bool          // the bound of the request is reached: nothing will come
+	Turned  bool          // a turn began or ended, or the session closed, in the batch
+}
+
+// news reports whether the batch holds something a reader must get.
+func (b *Batch) news() bool {
+	return len(b.Events) > 0 || b.Gap != nil || b.Reset != nil || b.Done
+}
+
+// Tail is a cursor into one session's log. It is not safe for concurrent use.
+type Tail struct {
+	log   store.Reader
+	watch *Watch
+	wake  chan struct{}
+	req   Request
+	limit store.Limit
+
+	after int64  // id of the last event read
+	epoch string // of the history that after belongs to, or ""
+	more  bool   // the log is known to hold more, or was never read
+}
+
+// NewTail returns a tail that stands after the given id. It watches the
+// session before its first read, so that nothing can be committed unseen
+// between the two. Close must be called.
+func NewTail(log store.Reader, hub *Hub, session string, after int64) *Tail {
+	return newTail(log, hub, make(chan struct{}, 1), Request{Session: session, After: after}, store.Limit{})
+}
+
+func newTail(log store.Reader, hub *Hub, wake chan struct{}, req Request, limit store.Limit) *Tail {
+	return &Tail{
+		log: log, watch: hub.Watch(req.Session, wake), wake: wake, req: req, limit: limit,
+		after: req.After, epoch: req.Epoch, more: true,
+	}
+}
+
+// seek resolves tail=N, which needs the head.
+func (t *Tail) seek(ctx context.Context, log Log) error {
+	if !t.req.FromEnd {
+		return nil
+	}
+	s, err := log.Session(ctx, t.req.Session)
+	if err != nil {
+		return err
+	}
+	t.after = max(s.Head-t.req.Tail, s.Floor-1, 0)
+	t.epoch = "" // a reader that starts from the end holds nothing of an old history
+	return nil
+}
+
+// Close ends the watch.
+func (t *Tail) Close() { t.watch.Close() }
+
+// After returns the cursor: the id of the last event read.
+func (t *Tail) After() int64 { return t.after }
+
+// Next returns what comes after the cursor, and moves it. When there is
+// nothing it waits; a batch without events and no error means that nothing
+// came within wait, which is the moment for a heartbeat. With wait 0 it never
+// waits.
+func (t *Tail) Next(ctx context.Context, wait time.Duration) (Batch, error) {
+	var timeout <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	for {
+		b, err := t.read(ctx)
+		if err != nil || b.news() {
+			return b, err
+		}
+		if t.more { // the filter let nothing pass
+			runtime.Gosched()
+			continue
+		}
+		if wait <= 0 {
+			return b, nil
+		}
+		for !t.ready() {
+			select {
+			case <-t.wake:
+			case <-timeout:
+				return b, nil
+			case <-ctx.Done():
+				return b, ctx.Err()
+			}
+		}
+	}
+}
+
+// ready reports whether a read may find something.
+func (t *Tail) ready() bool { return t.more || t.watch.Dirty() }
+
+// read takes one page after the cursor and moves the cursor behind it.
+func (t *Tail) read(ctx context.Context) (Batch, error) {
+	t.watch.Clear()
+	page, err := t.log.Read(ctx, t.req.Session, store.Query{After: t.after, Until: t.req.Until.ID, Limit: t.limit})
+	if err != nil {
+		return Batch{}, err
+	}
+	b := Batch{Session: page.Session}
+	s := &b.Session
+	if reason := t.foreign(s); reason != "" {
+		t.after, t.epoch, t.more = 0, s.Epoch, true
+		b.Reset = newReset(s, reason)
+		return b, nil
+	}
+	t.epoch = s.Epoch
+	if s.Floor > t.after+1 {
+		b.Gap = newGap(s.ID, t.after+1, s.Floor-1)
+		t.after = s.Floor - 1
+	}
+	events, past := t.req.Until.cut(page.Events)
+	if err := t.follows(events); err != nil {
+		return Batch{}, err
+	}
+	if n := len(events); n > 0 {
+		t.after = events[n-1].ID
+	}
+	b.Next = t.after
+	b.Level = t.after >= s.Head
+	b.Done = past || t.req.Until.reached(t.after, b.Level)
+	b.Turned = turned(events)
+	b.Events = t.req.filter(events)
+	t.more = !b.Level && !b.Done
+	return b, nil
+}
+
+// foreign says why the cursor does not belong to the session's history, or "".
+func (t *Tail) foreign(s *store.Session) string {
+	switch {
+	case t.epoch != "" && t.epoch != s.Epoch:
+		return reasonEpochChanged
+	case t.after > s.Head:
+		return reasonBeyondHead
+	}
+	return ""
+}
+
+// follows checks that the events are cursor+1, cursor+2 … (I3): an engine that
+// breaks its contract must be found out here and not by a reader.
+func (t *Tail) follows(events []store.Event) error {
+	want := t.after
+	for i := range events {
+		if want++; events[i].ID != want {
+			return store.Errorf(store.CodeCorrupt, "session %s: read event %d where %d must follow", t.req.Session, events[i].ID, want)
+		}
+	}
+	return nil
+}
+
+// turned reports whether the events change what a status frame says.
+func turned(events []store.Event) bool {
+	for i := range events {
+		switch events[i].Type {
+		case "turn_start", "turn_end", store.TypeSessionClosed:
+			return true
+		}
+	}
+	return false
+}

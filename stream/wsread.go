@@ -1,0 +1,267 @@
+package stream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Limits of what a client's frame may be beside Config.FrameBytesMax.
+const (
+	badFramesMax = 10  // in a row, before the connection is closed
+	refBytesMax  = 128 // of a frame's ref, which is sent back
+)
+
+// The buffers of an upgraded connection. They live as long as it does, so
+// they are small; larger frames are read past them.
+const (
+	readBufferBytes  = 1 << 10
+	writeBufferBytes = 256 // for the library's control frames, of up to 127 bytes
+)
+
+// frames hold a client's frame while it is handled.
+var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// wireConn is the network connection under a WebSocket. The pump's batches,
+// the reading goroutine's answers and the library's control frames meet here:
+// each write is whole frames, and each has the write timeout for itself.
+type wireConn struct {
+	net.Conn
+	early   []byte // read by the HTTP server before the upgrade
+	timeout time.Duration
+
+	mu sync.Mutex // held over one write, so that nobody moves its deadline
+}
+
+func (w *wireConn) Read(p []byte) (int, error) {
+	if len(w.early) > 0 {
+		n := copy(p, w.early)
+		w.early = w.early[n:]
+		return n, nil
+	}
+	return w.Conn.Read(p)
+}
+
+func (w *wireConn) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		return 0, fmt.Errorf("set write deadline: %w", err)
+	}
+	return w.Conn.Write(p)
+}
+
+// hijackWriter gives the library a wireConn and small buffers in place of the
+// HTTP server's.
+type hijackWriter struct {
+	http.ResponseWriter
+	timeout time.Duration
+	conn    *wireConn // once hijacked
+}
+
+func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("hijack: %w", err)
+	}
+	h.conn = &wireConn{Conn: conn, timeout: h.timeout}
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, _ := rw.Reader.Peek(n) // what is buffered can be peeked
+		h.conn.early = bytes.Clone(early)
+	}
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, readBufferBytes), bufio.NewWriterSize(h.conn, writeBufferBytes)), nil
+}
+
+// readAll handles the client's frames until the connection ends.
+func (o *wsCarrier) readAll(ctx context.Context) *ending {
+	// The library arms a timer per read for a context that can end. Closing
+	// the connection ends a read as well.
+	plain := context.WithoutCancel(ctx)
+	bad := 0
+	for {
+		typ, r, err := o.ws.Reader(plain)
+		if err != nil {
+			return peerGone
+		}
+		o.hear()
+		if typ != websocket.MessageText {
+			return &ending{code: CloseBadFrame, reason: "frames are JSON text"}
+		}
+		buf := frames.Get().(*bytes.Buffer)
+		buf.Reset()
+		max := int64(o.conn.srv.cfg.FrameBytesMax)
+		n, err := buf.ReadFrom(io.LimitReader(r, max+1))
+		var end *ending
+		switch {
+		case err != nil:
+			end = peerGone
+		case n > max:
+			end = &ending{code: CloseFrameTooLarge, reason: "frame too large"}
+		case ctx.Err() != nil: // the connection is being closed
+		default:
+			bad, end = o.handle(ctx, buf.Bytes(), bad)
+		}
+		if buf.Cap() <= outboxKeepMax {
+			frames.Put(buf)
+		}
+		if end != nil {
+			return end
+		}
+	}
+}
+
+// handle carries out one frame. It returns the number of malformed frames in
+// a row, and an ending when the connection cannot go on.
+func (o *wsCarrier) handle(ctx context.Context, body []byte, bad int) (int, *ending) {
+	f, members, err := parseFrame(body)
+	if err == nil {
+		err = o.carryOut(ctx, f, members, body)
+		if err == nil {
+			return 0, nil
+		}
+	} else if store.CodeOf(err) == store.CodeInvalidJSON {
+		return bad, &ending{code: CloseBadFrame, reason: "frame is not a JSON object"}
+	}
+	if store.CodeOf(err) == CodeInvalidFrame {
+		bad++
+	} else {
+		bad = 0
+	}
+	if code := store.CodeOf(err); code == "" && ctx.Err() == nil {
+		o.conn.srv.cfg.Logger.ErrorContext(ctx, "command failed", "type", f.Type, "err", err)
+	}
+	if bad >= badFramesMax {
+		return bad, &ending{code: CloseBadFrame, reason: "too many bad frames"}
+	}
+	return bad, o.reply(encode(newFailure(err, "", f.Ref)))
+}
+
+// clientFrame is what every frame of a client has.
+type clientFrame struct {
+	Type string
+	Ref  json.RawMessage
+}
+
+// parseFrame reads a frame. The members are nil for the frames of the
+// Commander, which reads the bytes itself.
+func parseFrame(body []byte) (clientFrame, map[string]json.RawMessage, error) {
+	var f clientFrame
+	var head struct {
+		Type json.RawMessage `json:"type"`
+		Ref  json.RawMessage `json:"ref"`
+	}
+	if err := json.Unmarshal(body, &head); err != nil {
+		return f, nil, store.Errorf(store.CodeInvalidJSON, "not a JSON object: %v", err)
+	}
+	if len(head.Ref) > refBytesMax {
+		return f, nil, store.Errorf(CodeInvalidFrame, "ref of %d bytes is over the limit of %d", len(head.Ref), refBytesMax)
+	}
+	if head.Ref != nil {
+		f.Ref = bytes.Clone(head.Ref) // body is used again
+	}
+	if len(head.Type) == 0 || json.Unmarshal(head.Type, &f.Type) != nil || f.Type == "" {
+		return f, nil, store.Errorf(CodeInvalidFrame, "type is missing")
+	}
+	switch f.Type {
+	case "subscribe", "unsubscribe":
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(body, &members); err != nil {
+			return f, nil, store.Errorf(store.CodeInvalidJSON, "not a JSON object: %v", err)
+		}
+		return f, members, nil
+	}
+	return f, nil, nil
+}
+
+func (o *wsCarrier) carryOut(ctx context.Context, f clientFrame, members map[string]json.RawMessage, body []byte) error {
+	switch f.Type {
+	case "ping":
+		_ = o.reply(encode(Pong{Type: "pong", Ref: f.Ref, ID: o.level.Load(), ServerTime: stamp(time.Now())}))
+		return nil
+	case "pong":
+		return nil
+	case "subscribe":
+		req, err := subscribeRequest(members)
+		if err != nil {
+			return err
+		}
+		o.change(ctx, op{req: req, ref: f.Ref})
+		return nil
+	case "unsubscribe":
+		req, err := subscribeRequest(map[string]json.RawMessage{"session": members["session"]})
+		if err != nil {
+			return err
+		}
+		o.change(ctx, op{cancel: req.Session, ref: f.Ref})
+		return nil
+	}
+	return o.command(ctx, f, body)
+}
+
+// change hands a change of the subscriptions to the pump, and waits until it
+// is taken.
+func (o *wsCarrier) change(ctx context.Context, change op) {
+	o.busy.Store(true)
+	select {
+	case o.conn.ops <- change:
+	case <-ctx.Done():
+	}
+	o.hear()
+	o.busy.Store(false)
+}
+
+func (o *wsCarrier) command(ctx context.Context, f clientFrame, body []byte) error {
+	if o.conn.srv.cfg.Commander == nil {
+		return store.Errorf(CodeInvalidFrame, "unknown frame type %.40q", f.Type)
+	}
+	o.busy.Store(true)
+	result, err := o.conn.srv.cfg.Commander.Command(ctx, f.Type, body)
+	o.hear()
+	o.busy.Store(false)
+	if err != nil {
+		return err
+	}
+	ack, err := appendAck(f.Ref, result)
+	if err != nil {
+		return err
+	}
+	_ = o.reply(ack) // a broken connection ends the next read
+	return nil
+}
+
+// appendAck lays the fields of a command's result into its ack frame.
+func appendAck(ref json.RawMessage, result any) ([]byte, error) {
+	ack := encode(Ack{Type: "ack", Ref: ref})
+	if result == nil {
+		return ack, nil
+	}
+	fields, err := json.Marshal(result)
+	if err != nil || len(fields) < 2 || fields[0] != '{' {
+		return nil, fmt.Errorf("encode the result of a command (%T): not an object: %w", result, err)
+	}
+	if len(fields) == 2 {
+		return ack, nil
+	}
+	ack[len(ack)-1] = ','
+	return append(ack, fields[1:]...), nil
+}
+
+// reply sends an answer from the reading goroutine.
+func (o *wsCarrier) reply(body []byte) *ending {
+	framed := append(appendFrameHeader(make([]byte, 0, frameHeaderMax+len(body)), opText, len(body)), body...)
+	if _, err := o.wire.Write(framed); err != nil {
+		return peerGone
+	}
+	return nil
+}
