@@ -1,0 +1,225 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/konlog/konlog/store"
+	"github.com/konlog/konlog/stream"
+)
+
+// The refusals of this package; those of the log are in store.
+const (
+	codeInternal                      = stream.CodeInternal
+	codeInterrupted        store.Code = "interrupted"
+	codeNotFound           store.Code = "not_found"
+	codeMethodNotAllowed   store.Code = "method_not_allowed"
+	codeTransportDisabled  store.Code = "transport_disabled"
+	codeTooManyConnections store.Code = "too_many_connections"
+	codeRequestTooLarge    store.Code = "request_too_large"
+	codeRequestTimeout     store.Code = "request_timeout"
+	codeURLTooLong         store.Code = "url_too_long"
+	codeUnsupportedMedia   store.Code = "unsupported_media_type"
+	codeUnsupportedCoding  store.Code = "unsupported_content_encoding"
+	codeOriginNotAllowed              = stream.CodeOriginNotAllowed
+	codeHostNotAllowed     store.Code = "host_not_allowed"
+	codeUnknownCommand     store.Code = "unknown_command"
+)
+
+// refusal is a row of the error table.
+type refusal struct {
+	status     int
+	title      string
+	retryable  bool   // the same request may succeed later
+	retryAfter int    // seconds; 0 sends no Retry-After
+	want       string // the member that store.Error.Want goes to, or ""
+}
+
+// refusals is the one table from codes to answers.
+var refusals = map[store.Code]refusal{
+	store.CodeInvalidSession: {status: 400, title: "The session id is malformed"},
+	store.CodeInvalidJSON:    {status: 400, title: "The body is not JSON"},
+	store.CodeInvalidUTF8:    {status: 400, title: "The body is not UTF-8"},
+	store.CodeInvalidType:    {status: 400, title: "The event type is malformed"},
+	store.CodeReservedType:   {status: 400, title: "The event type is reserved"},
+	store.CodeInvalidEvent:   {status: 400, title: "The event is malformed"},
+	store.CodeInvalidQuery:   {status: 400, title: "A parameter is malformed"},
+	store.CodeEventTooLarge:  {status: 413, title: "The event is too large"},
+	store.CodeBatchTooLarge:  {status: 413, title: "The batch is too large"},
+	store.CodeNotFound:       {status: 404, title: "There is no such session"},
+	store.CodeExists:         {status: 409, title: "The session exists already"},
+	store.CodeSessionClosed:  {status: 409, title: "The session is closed"},
+	store.CodeKeyConflict:    {status: 409, title: "The key was used for something else"},
+	store.CodeProducerGap:    {status: 409, title: "A sequence number is missing", want: "expected"},
+	store.CodeProducerFenced: {status: 403, title: "The producer was replaced by a newer one", want: "epoch"},
+	store.CodeHeadMoved:      {status: 409, title: "The session has moved on", want: "head"},
+	store.CodeRestoreGap:     {status: 409, title: "The ids do not follow the head", want: "head"},
+	store.CodeQueueFull:      {status: 429, title: "The append queue is full", retryable: true, retryAfter: 1},
+	store.CodeStorageFull:    {status: 507, title: "The disk is full or read-only", retryable: true, retryAfter: 5},
+	store.CodeStorageFailed:  {status: 503, title: "The disk reported an error", retryable: true, retryAfter: 1},
+	store.CodeCorrupt:        {status: 500, title: "Stored data is damaged"},
+	store.CodeShutdown:       {status: 503, title: "The server is shutting down", retryable: true, retryAfter: 1},
+
+	codeInternal:                    {status: 500, title: "The server made an error"},
+	codeInterrupted:                 {status: 503, title: "The request ended early", retryable: true, retryAfter: 1},
+	codeNotFound:                    {status: 404, title: "There is nothing here"},
+	codeMethodNotAllowed:            {status: 405, title: "The method does not apply here"},
+	codeTransportDisabled:           {status: 404, title: "The transport is switched off"},
+	codeTooManyConnections:          {status: 429, title: "Too many connections", retryable: true, retryAfter: connRetryAfter},
+	codeRequestTooLarge:             {status: 413, title: "The request is too large"},
+	codeRequestTimeout:              {status: 408, title: "The body did not come in time", retryable: true},
+	codeURLTooLong:                  {status: 414, title: "The address is too long"},
+	codeUnsupportedMedia:            {status: 415, title: "The content type is not known"},
+	codeUnsupportedCoding:           {status: 415, title: "The body is compressed"},
+	codeOriginNotAllowed:            {status: 403, title: "The origin is not allowed"},
+	codeHostNotAllowed:              {status: 421, title: "The host name is not allowed"},
+	codeUnknownCommand:              {status: 400, title: "The command is not known"},
+	stream.CodeInvalidFrame:         {status: 400, title: "The frame is malformed"},
+	stream.CodeTooManySubscriptions: {status: 429, title: "Too many sessions on one connection"},
+	stream.CodeUpgradeRequired:      {status: 426, title: "This address speaks WebSocket"},
+}
+
+// problem is a problem+json document (RFC 9457).
+type problem struct {
+	Type      string     `json:"type"`
+	Title     string     `json:"title"`
+	Status    int        `json:"status"`
+	Code      store.Code `json:"code"`
+	Detail    string     `json:"detail"`
+	Instance  string     `json:"instance"`
+	RequestID string     `json:"requestId"`
+	Retryable bool       `json:"retryable"`
+	Head      *int64     `json:"head,omitempty"`
+	Expected  *int64     `json:"expected,omitempty"`
+	Epoch     *int64     `json:"epoch,omitempty"`
+	Line      int64      `json:"line,omitempty"`
+	Stored    *stored    `json:"stored,omitempty"`
+}
+
+// stored says what a streamed body left in the log before it was refused.
+type stored struct {
+	First int64 `json:"first"`
+	Last  int64 `json:"last"`
+	Count int64 `json:"count"`
+}
+
+// lineError is a refusal in the middle of a streamed body.
+type lineError struct {
+	line   int64
+	stored stored
+	err    error
+}
+
+func (e *lineError) Error() string {
+	return "line " + strconv.FormatInt(e.line, 10) + ": " + e.err.Error()
+}
+
+func (e *lineError) Unwrap() error { return e.err }
+
+// asRefusal turns any error into one that has a row in the table.
+func asRefusal(ctx context.Context, err error) *store.Error {
+	var refused *store.Error
+	if errors.As(err, &refused) {
+		if _, known := refusals[refused.Code]; known {
+			return refused
+		}
+	}
+	var he *echo.HTTPError
+	switch {
+	case errors.As(err, &he) && he.Code == http.StatusNotFound:
+		return store.Errorf(codeNotFound, "no route has this path; see /openapi.json")
+	case errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed:
+		return store.Errorf(codeMethodNotAllowed, "the path exists, but not for this method; see the Allow header")
+	case ctx.Err() != nil:
+		return store.Because(codeInterrupted, err, "the request ended before it was done; its outcome is unknown")
+	}
+	return store.Because(codeInternal, err, "the server's log says more under the request id")
+}
+
+// answerError writes the refusal, unless the answer has begun already.
+func (s *Server) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		s.logger.Debug("answer cut short", "path", c.Request().URL.Path, "err", err)
+		return
+	}
+	s.writeProblem(c.Response(), c.Request(), err)
+}
+
+func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
+	refused := asRefusal(r.Context(), err)
+	row := refusals[refused.Code]
+	p := problem{
+		Type: "urn:konlog:error:" + string(refused.Code), Title: row.title, Status: row.status, Code: refused.Code,
+		Detail: refused.Detail, Instance: r.URL.EscapedPath(), RequestID: requestID(r), Retryable: row.retryable,
+	}
+	p.setWant(row.want, refused.Want)
+	var le *lineError
+	if errors.As(err, &le) {
+		p.Line, p.Stored = le.line, &le.stored
+	}
+	s.metrics.refused.WithLabelValues(string(refused.Code)).Inc()
+	s.logRefusal(r, row.status, p.RequestID, err)
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Request-Id", p.RequestID)
+	if row.status == http.StatusUpgradeRequired {
+		h.Set("Upgrade", "websocket")
+	}
+	if row.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(row.retryAfter))
+	}
+	w.WriteHeader(row.status)
+	_, _ = w.Write(encode(p)) // a client that left is not an error
+}
+
+func (p *problem) setWant(member string, want int64) {
+	switch member {
+	case "head":
+		p.Head = &want
+	case "expected":
+		p.Expected = &want
+	case "epoch":
+		p.Epoch = &want
+	}
+}
+
+// logRefusal keeps for operators what clients do not see.
+func (s *Server) logRefusal(r *http.Request, status int, id string, err error) {
+	level := slog.LevelDebug
+	switch {
+	case r.Context().Err() != nil: // the client left
+	case status >= 500:
+		level = slog.LevelError
+	}
+	s.logger.Log(r.Context(), level, "request refused", "request", id, "method", r.Method, "path", r.URL.Path, "status", status, "err", err)
+}
+
+// requestID is the client's own when it is harmless, else a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	ok := id != "" && len(id) <= requestIDMax
+	for i := 0; ok && i < len(id); i++ {
+		ok = id[i] > 0x20 && id[i] < 0x7f && id[i] != '"' && id[i] != '\\'
+	}
+	if ok {
+		return id
+	}
+	return rand.Text()
+}
+
+// encode gives the JSON of an answer. What it is given always encodes.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("api: an answer did not encode: " + err.Error()) // strings, numbers and checked JSON only
+	}
+	return append(b, '\n')
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/konlog/konlog/store"
+)
+
+// Header values that every answer carries. They are shared between answers, so
+// nothing may write into them.
+var (
+	nosniff    = []string{"nosniff"}
+	noReferrer = []string{"no-referrer"}
+	sameSite   = []string{"same-site"}
+)
+
+// guard stands before the router: it refuses what must not reach a handler and
+// sets the headers of all answers.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["X-Content-Type-Options"] = nosniff
+		h["Referrer-Policy"] = noReferrer
+		h["Cross-Origin-Resource-Policy"] = sameSite
+		if err := s.admit(r); err != nil {
+			s.writeProblem(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) admit(r *http.Request) error {
+	if n := len(r.RequestURI); n > s.limits.URLBytes {
+		return store.Errorf(codeURLTooLong, "path and query of %d bytes are over the limit of %d", n, s.limits.URLBytes)
+	}
+	if !s.hostAllowed(r) {
+		return store.Errorf(codeHostNotAllowed, "host %.80q is not one of this server's names; allow it in the settings if it is", r.Host)
+	}
+	if guarded(r) && !s.originAllowed(r) {
+		return store.Errorf(codeOriginNotAllowed, "origin %.80q may not do this; allow it in the settings if it should", r.Header.Get("Origin"))
+	}
+	return nil
+}
+
+// guarded reports whether the request could do something in a browser user's
+// name: change the log, or open a WebSocket, which no same-origin rule covers.
+func guarded(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return r.Header["Upgrade"] != nil
+	}
+	return true
+}
+
+// originAllowed reports whether the request is no browser's, or one's from the
+// same host, from loopback or from a listed origin.
+func (s *Server) originAllowed(r *http.Request) bool {
+	values := r.Header["Origin"]
+	if len(values) == 0 {
+		return true
+	}
+	origin := values[0]
+	if slices.Contains(s.cfg.AllowedOrigins, origin) || slices.Contains(s.cfg.AllowedOrigins, "*") {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false // "null" too: it is what a sandboxed page has
+	}
+	return strings.EqualFold(u.Host, r.Host) || loopbackName(u.Hostname())
+}
+
+// hostAllowed keeps a page elsewhere from reaching a loopback server under its
+// own name (DNS rebinding). A connection that did not arrive on loopback is
+// not its concern: there the names are the operator's.
+func (s *Server) hostAllowed(r *http.Request) bool {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if tcp, ok := local.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+			return true
+		}
+	}
+	host := hostname(r.Host)
+	if loopbackName(host) {
+		return true
+	}
+	return slices.ContainsFunc(s.cfg.AllowedHosts, func(h string) bool { return h == "*" || strings.EqualFold(h, host) })
+}
+
+// hostname is the host without its port and brackets.
+func hostname(hostport string) string {
+	host := hostport
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+func loopbackName(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.IsLoopback()
+	}
+	host = strings.ToLower(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/konlog/konlog/store"
+)
+
+// sessionObject is a session on the wire.
+type sessionObject struct {
+	ID        string          `json:"id"`
+	Epoch     string          `json:"epoch"`
+	Head      int64           `json:"head"`
+	Floor     int64           `json:"floor"`
+	Bytes     int64           `json:"bytes"`
+	State     string          `json:"state"`
+	Title     string          `json:"title"`
+	Scope     string          `json:"scope"`
+	Tags      []string        `json:"tags"`
+	Meta      json.RawMessage `json:"meta"`
+	Turn      string          `json:"turn,omitempty"`
+	CreatedAt string          `json:"createdAt"`
+	UpdatedAt string          `json:"updatedAt"`
+}
+
+func newSessionObject(s *store.Session) sessionObject {
+	o := sessionObject{
+		ID: s.ID, Epoch: s.Epoch, Head: s.Head, Floor: s.Floor, Bytes: s.Bytes, State: s.State(),
+		Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta, Turn: s.Turn,
+		CreatedAt: s.CreatedAt.UTC().Format(store.TimeLayout), UpdatedAt: s.UpdatedAt.UTC().Format(store.TimeLayout),
+	}
+	if o.Tags == nil {
+		o.Tags = []string{}
+	}
+	if o.Meta == nil {
+		o.Meta = json.RawMessage("{}")
+	}
+	return o
+}
+
+// sessionPage is a page of the list; Next is left out on the last one.
+type sessionPage struct {
+	Sessions []sessionObject `json:"sessions"`
+	Next     string          `json:"next,omitempty"`
+}
+
+// writeJSON answers with an object of the moment, which nobody may keep.
+func writeJSON(c echo.Context, status int, v any) error {
+	h := c.Response().Header()
+	h["Content-Type"] = jsonType
+	h.Set("Cache-Control", "no-store")
+	c.Response().WriteHeader(status)
+	_, err := c.Response().Write(encode(v))
+	return err
+}
+
+func (s *Server) listSessions(c echo.Context) error {
+	q, err := queryOf(c.Request(), "scope", "tag", "state", "q", "cursor", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := queryInt(q, "limit", store.SessionsPageDefault, 1, store.SessionsPageMax)
+	if err != nil {
+		return err
+	}
+	state := q.Get("state")
+	if !slices.Contains([]string{"", "idle", "working", "closed"}, state) {
+		return store.Errorf(store.CodeInvalidQuery, "state=%.40q: use idle, working or closed", state)
+	}
+	page, err := s.log.ListSessions(c.Request().Context(), store.SessionFilter{
+		Scope: q.Get("scope"), Tag: q.Get("tag"), State: state, Search: q.Get("q"), Cursor: q.Get("cursor"), Limit: limit,
+	})
+	if err != nil {
+		return fmt.Errorf("list sessions: %w", err)
+	}
+	out := sessionPage{Sessions: make([]sessionObject, 0, len(page.Sessions)), Next: page.Next}
+	for i := range page.Sessions {
+		out.Sessions = append(out.Sessions, newSessionObject(&page.Sessions[i]))
+	}
+	return writeJSON(c, http.StatusOK, out)
+}
+
+func (s *Server) createSession(c echo.Context) error {
+	id, spec, err := s.sessionBody(c, true)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		fresh, err := uuid.NewV7()
+		if err != nil {
+			return at("create session", id, err)
+		}
+		id = fresh.String()
+	}
+	created, status, err := s.create(c, id, spec)
+	if err != nil {
+		return err
+	}
+	if status == http.StatusOK {
+		return store.Errorf(store.CodeExists, "session %s exists already; PUT /v1/sessions/%s returns it", id, id)
+	}
+	c.Response().Header().Set("Location", "/v1/sessions/"+id)
+	return writeJSON(c, status, created)
+}
+
+// putSession creates the session when there is none and returns it. What the
+// body says of one that exists is not applied: PATCH does that.
+func (s *Server) putSession(c echo.Context) error {
+	_, spec, err := s.sessionBody(c, false)
+	if err != nil {
+		return err
+	}
+	object, status, err := s.create(c, sessionID(c), spec)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c, status, object)
+}
+
+func (s *Server) create(c echo.Context, id string, spec store.SessionSpec) (sessionObject, int, error) {
+	if err := writable(id); err != nil {
+		return sessionObject{}, 0, err
+	}
+	if err := spec.Check(); err != nil {
+		return sessionObject{}, 0, err
+	}
+	session, created, err := s.log.CreateSession(c.Request().Context(), id, spec)
+	if err != nil {
+		return sessionObject{}, 0, at("create session", id, err)
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	return newSessionObject(&session), status, nil
+}
+
+func (s *Server) getSession(c echo.Context) error {
+	id := sessionID(c)
+	if err := store.ValidSessionID(id); err != nil {
+		return err
+	}
+	session, err := s.log.Session(c.Request().Context(), id)
+	if err != nil {
+		return at("session", id, err)
+	}
+	return writeJSON(c, http.StatusOK, newSessionObject(&session))
+}
+
+func (s *Server) patchSession(c echo.Context) error {
+	id := sessionID(c)
+	if err := writable(id); err != nil {
+		return err
+	}
+	var patch store.SessionPatch
+	err := s.sessionMembers(c, func(name string, value []byte) error { return patchMember(&patch, name, value) })
+	if err != nil {
+		return err
+	}
+	session, err := s.log.UpdateSession(c.Request().Context(), id, patch)
+	if err != nil {
+		return at("update session", id, err)
+	}
+	return writeJSON(c, http.StatusOK, newSessionObject(&session))
+}
+
+func (s *Server) deleteSession(c echo.Context) error {
+	id := sessionID(c)
+	if err := writable(id); err != nil {
+		return err
+	}
+	if err := s.log.DeleteSession(c.Request().Context(), id); err != nil {
+		return at("delete session", id, err)
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// closeSession appends the event that ends the session.
+func (s *Server) closeSession(c echo.Context) error {
+	id := sessionID(c)
+	if _, err := queryOf(c.Request()); err != nil {
+		return err
+	}
+	closing := []store.Draft{{Type: store.TypeSessionClosed, Data: []byte("{}")}}
+	a, err := s.append(c.Request().Context(), id, store.AppendOptions{NoCreate: true}, closing)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c, http.StatusOK, map[string]int64{"first": a.First, "last": a.Last})
+}
