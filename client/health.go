@@ -1,0 +1,37 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// Health is what a server tells of itself at /health/realtime.
+type Health struct {
+	Version     string           `json:"version"`
+	Protocol    int              `json:"protocol"`
+	ServerTime  string           `json:"serverTime"`
+	Draining    bool             `json:"draining"`
+	Writable    bool             `json:"writable"`
+	Transports  map[string]bool  `json:"transports"`
+	Connections map[string]int   `json:"connections"`
+	HeartbeatMs int64            `json:"heartbeatMs"`
+	Limits      map[string]int64 `json:"limits"`
+	Retention   map[string]int64 `json:"retention"` // 0 is no bound
+
+	JSON json.RawMessage `json:"-"` // the answer as received
+}
+
+// Health asks the server how it fares.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	var raw json.RawMessage
+	r := &call{op: "health", method: http.MethodGet, url: c.url(nil, "health", "realtime")}
+	if _, err := c.do(ctx, r, &raw); err != nil {
+		return Health{}, err
+	}
+	h := Health{JSON: raw}
+	if err := json.Unmarshal(raw, &h); err != nil {
+		return Health{}, r.wrap(err)
+	}
+	return h, nil
+}

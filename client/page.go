@@ -1,0 +1,186 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// PageQuery asks for a page: forwards from After, the newest Tail events, or
+// backwards from Before.
+type PageQuery struct {
+	After  int64
+	Tail   int      // the newest events, when > 0
+	Before int64    // the newest events below it, when > 0
+	Limit  int      // at most so many events; 0 leaves it to the server
+	Types  []string // only these
+	Turn   string   // only this turn
+	Until  string   // an event id or an RFC 3339 time
+	Raw    bool     // with the agents' own lines
+}
+
+// Page is a run of events and the session they were read from.
+type Page struct {
+	Session  string
+	Epoch    string
+	Floor    int64 // id of the first event that can still be read
+	Head     int64
+	Next     int64 // the cursor of the page after this one
+	CaughtUp bool  // there was nothing more when the page was read
+	Status   *Status
+	Events   []Event
+	Gap      *Gap   // events that are gone, or nil
+	Reset    string // why the cursor was of no use, or ""
+}
+
+// Gap names events that will not come.
+type Gap struct {
+	From, To int64 // inclusive
+	Reason   string
+}
+
+type pageWire struct {
+	Session  string            `json:"session"`
+	Epoch    string            `json:"epoch"`
+	Floor    int64             `json:"floor"`
+	Head     int64             `json:"head"`
+	Next     int64             `json:"next"`
+	CaughtUp bool              `json:"caughtUp"`
+	Status   *Status           `json:"status"`
+	Events   []json.RawMessage `json:"events"`
+	Gap      *struct {
+		From   int64  `json:"from"`
+		To     int64  `json:"to"`
+		Reason string `json:"reason"`
+	} `json:"gap"`
+	Reset *struct {
+		Reason string `json:"reason"`
+	} `json:"reset"`
+}
+
+func (w *pageWire) page() (Page, error) {
+	p := Page{
+		Session: w.Session, Epoch: w.Epoch, Floor: w.Floor, Head: w.Head, Next: w.Next,
+		CaughtUp: w.CaughtUp, Status: w.Status, Events: make([]Event, 0, len(w.Events)),
+	}
+	if w.Gap != nil {
+		p.Gap = &Gap{From: w.Gap.From, To: w.Gap.To, Reason: w.Gap.Reason}
+	}
+	if w.Reset != nil {
+		p.Reset = w.Reset.Reason
+		if p.Reset == "" {
+			p.Reset = "unknown"
+		}
+	}
+	for _, b := range w.Events {
+		e, err := decodeEvent(b)
+		if err != nil {
+			return Page{}, err
+		}
+		p.Events = append(p.Events, e)
+	}
+	return p, nil
+}
+
+func (q *PageQuery) values() url.Values {
+	v := url.Values{}
+	if q.Tail > 0 {
+		v.Set("tail", strconv.Itoa(q.Tail))
+	} else if q.Before == 0 {
+		v.Set("after", strconv.FormatInt(q.After, 10))
+	}
+	if q.Before > 0 {
+		v.Set("before", strconv.FormatInt(q.Before, 10))
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	setFilters(v, q.Types, q.Turn, q.Until, q.Raw)
+	return v
+}
+
+func setFilters(v url.Values, types []string, turn, until string, raw bool) {
+	if len(types) > 0 {
+		v.Set("types", strings.Join(types, ","))
+	}
+	if turn != "" {
+		v.Set("turn", turn)
+	}
+	if until != "" {
+		v.Set("until", until)
+	}
+	if raw {
+		v.Set("raw", "1")
+	}
+}
+
+// Read returns a page at once, empty when there is nothing to read.
+func (c *Client) Read(ctx context.Context, session string, q PageQuery) (Page, error) {
+	var w pageWire
+	r := &call{op: "read " + session, method: http.MethodGet, url: c.url(q.values(), "v1", "sessions", session, "events")}
+	if _, err := c.do(ctx, r, &w); err != nil {
+		return Page{}, err
+	}
+	p, err := w.page()
+	if err != nil {
+		return Page{}, fmt.Errorf("read %s: %w", session, err)
+	}
+	return p, nil
+}
+
+// exportPage is how many events Export asks for at a time.
+const exportPage = 1000
+
+// Export yields the events after the cursor up to the head as it stood at the
+// start, with the agents' own lines; Event.JSON is the line that Import takes.
+// When events are gone it begins at the first that is left; it ends with an
+// error when the history is replaced or trimmed while it runs.
+func (c *Client) Export(ctx context.Context, session string, after int64) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		first := Page{}
+		for next := after; first.Epoch == "" || next < first.Head; {
+			p, err := c.Read(ctx, session, PageQuery{After: next, Limit: exportPage, Raw: true})
+			if err == nil && first.Epoch == "" {
+				first = p
+				next = max(next, p.Floor-1)
+			}
+			if err == nil {
+				err = exportable(&p, &first, next)
+			}
+			if err != nil {
+				yield(Event{}, fmt.Errorf("export %s: %w", session, err))
+				return
+			}
+			for _, e := range p.Events {
+				if e.ID > first.Head {
+					return
+				}
+				if !yield(e, nil) {
+					return
+				}
+				next = e.ID
+			}
+		}
+	}
+}
+
+// exportable reports what is wrong with a page that should follow after.
+func exportable(p, first *Page, after int64) error {
+	switch {
+	case p.Epoch != first.Epoch || p.Reset != "":
+		return fmt.Errorf("after %d: the history was replaced meanwhile", after)
+	case len(p.Events) == 0 && after < first.Head:
+		return fmt.Errorf("after %d: events are missing below the head %d", after, first.Head)
+	}
+	for i := range p.Events {
+		if p.Events[i].ID != after+1+int64(i) {
+			return fmt.Errorf("after %d: event %d came instead: %w", after, p.Events[i].ID, errHole)
+		}
+	}
+	return nil
+}
