@@ -77,8 +77,13 @@ func (s *Server) getWebSocket(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	defer leave()
-	return s.streams.ServeWebSocket(c.Response(), c.Request(), req)
+	// The handler returns after the upgrade, so that an idle reader does not
+	// hold the request and its buffers.
+	if err := s.streams.StartWebSocket(c.Response(), c.Request(), req, leave); err != nil {
+		leave()
+		return err
+	}
+	return nil
 }
 
 func errDisabled(transport string) error {

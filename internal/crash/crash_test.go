@@ -250,7 +250,7 @@ func (p *producer) body(seq, n int) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"type":"text_delta","data":{"p":%q,"seq":%d,"i":%d,"fill":%q}}`, p.id, seq, i, sha256.Sum256([]byte(fmt.Sprint(p.id, seq, i))))
+		fmt.Fprintf(&b, `{"type":"text_delta","data":{"p":%q,"seq":%d,"i":%d,"fill":"%x"}}`, p.id, seq, i, sha256.Sum256([]byte(fmt.Sprint(p.id, seq, i))))
 	}
 	b.WriteByte(']')
 	return b.Bytes()
@@ -258,7 +258,11 @@ func (p *producer) body(seq, n int) []byte {
 
 // send repeats one request until it is acknowledged.
 func (p *producer) send(ctx context.Context, t *testing.T, seq int, body []byte) (a appendAnswer, ok bool) {
-	for ctx.Err() == nil {
+	for began := time.Now(); ctx.Err() == nil; {
+		if time.Since(began) > settleMax {
+			t.Errorf("%s seq %d: not acknowledged within %v, over however many restarts", p.id, seq, settleMax)
+			return a, false
+		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/v1/sessions/"+p.session+"/events", bytes.NewReader(body))
 		if err != nil {
 			t.Error(err)

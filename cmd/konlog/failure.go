@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/store"
+)
+
+// The exit codes.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitNotAllowed  = 4
+	exitUnreachable = 5
+)
+
+// failure is an error with its exit code and what to do about it.
+type failure struct {
+	code int
+	hint string // or ""
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// because adds the hint.
+func (f *failure) because(format string, args ...any) *failure {
+	f.hint = fmt.Sprintf(format, args...)
+	return f
+}
+
+func failf(format string, args ...any) *failure {
+	return &failure{code: exitFailure, err: fmt.Errorf(format, args...)}
+}
+
+func usagef(format string, args ...any) *failure {
+	return &failure{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// hints say what to do about a refusal.
+var hints = map[store.Code]string{
+	store.CodeNotFound:       "konlog sessions ls shows the sessions there are",
+	store.CodeExists:         "choose another id, or append to the session as it is",
+	store.CodeInvalidSession: "session ids look like build-42 or user:7",
+	store.CodeSessionClosed:  "a closed session takes no more events; use another session",
+	store.CodeKeyConflict:    "the key stands for other content in this session; use another key or another session",
+	store.CodeEventTooLarge:  "store the content elsewhere and refer to it, or raise limits.event-bytes of the server",
+	store.CodeQueueFull:      "the server takes in less than is sent; try again in a moment",
+	store.CodeStorageFull:    "free some space on the server's disk; it goes on by itself",
+	store.CodeStorageFailed:  "see the server's log; konlog verify checks the data",
+	store.CodeCorrupt:        "konlog verify says what is damaged and where",
+}
+
+// explain turns any error into a failure with the right exit code and a hint.
+func explain(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		if f.hint == "" {
+			f.hint = hints[store.CodeOf(err)]
+		}
+		return f
+	}
+	f = &failure{code: exitFailure, err: err, hint: hints[store.CodeOf(err)]}
+	var status *client.StatusError
+	switch {
+	case errors.As(err, &status) && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden):
+		f.code = exitNotAllowed
+	case errors.Is(err, store.ErrNotFound):
+		f.code = exitNotFound
+	case store.CodeOf(err) == store.CodeInvalidQuery, store.CodeOf(err) == store.CodeInvalidSession:
+		f.code = exitUsage
+	case unreachable(err):
+		f.code, f.hint = exitUnreachable, "is the server running? start it with konlog serve, or give its address with --url"
+	case errors.Is(err, context.Canceled):
+		f.hint = "it was interrupted; what was acknowledged is kept"
+	}
+	return f
+}
+
+// unreachable reports whether no server answered at the address.
+func unreachable(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.Is(err, http.ErrSchemeMismatch) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/store"
+)
+
+// reachTimeout bounds the first contact with a server.
+const reachTimeout = 5 * time.Second
+
+// dial makes a client for the server that the settings name, and makes sure
+// that somebody answers there: a command says within a moment that nobody does
+// instead of trying for a minute.
+func (a *app) dial(cmd *cobra.Command) (*client.Client, error) {
+	c, err := a.config(cmd)
+	if err != nil {
+		return nil, err
+	}
+	probe, err := client.New(c.text("url"), client.WithRetry(client.RetryLimits{Attempts: 1}))
+	if err != nil {
+		return nil, usagef("server address: %w", err).because("it looks like http://%s", addrDefault)
+	}
+	defer probe.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), reachTimeout)
+	defer cancel()
+	if _, err := probe.Health(ctx); err != nil {
+		return nil, err
+	}
+	return client.New(c.text("url"))
+}
+
+// sessionObject is a session as it stands on the wire and in exports.
+type sessionObject struct {
+	ID        string          `json:"id"`
+	Epoch     string          `json:"epoch"`
+	Head      int64           `json:"head"`
+	Floor     int64           `json:"floor"`
+	Bytes     int64           `json:"bytes"`
+	State     string          `json:"state"`
+	Title     string          `json:"title,omitempty"`
+	Scope     string          `json:"scope,omitempty"`
+	Tags      []string        `json:"tags,omitempty"`
+	Meta      json.RawMessage `json:"meta,omitempty"`
+	Turn      string          `json:"turn,omitempty"`
+	CreatedAt time.Time       `json:"createdAt"`
+	UpdatedAt time.Time       `json:"updatedAt"`
+}
+
+func objectOf(s store.Session) sessionObject {
+	return sessionObject{
+		ID: s.ID, Epoch: s.Epoch, Head: s.Head, Floor: s.Floor, Bytes: s.Bytes, State: s.State(),
+		Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta, Turn: s.Turn, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+	}
+}
+
+// eachSession calls f for the sessions that match, newest activity first.
+func eachSession(ctx context.Context, cl *client.Client, filter store.SessionFilter, f func(store.Session) error) error {
+	for {
+		page, err := cl.Sessions(ctx, filter)
+		if err != nil {
+			return err
+		}
+		for _, s := range page.Sessions {
+			if err := f(s); err != nil {
+				return err
+			}
+		}
+		if filter.Cursor = page.Next; filter.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+// completeSessions offers the server's session ids to the shell.
+func (a *app) completeSessions(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cl, err := a.dial(cmd)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	page, err := cl.Sessions(ctx, store.SessionFilter{Search: begun, Limit: store.SessionsPageDefault})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	ids := make([]string, len(page.Sessions))
+	for i, s := range page.Sessions {
+		ids[i] = cobra.CompletionWithDesc(s.ID, s.Title)
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/konlog/konlog/internal/bench"
+)
+
+// app is what the commands share. Tests give it their own streams and
+// environment.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	env    func(string) (string, bool)
+
+	configFile string
+	quiet      bool
+}
+
+// run runs one command line and returns its exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	f := explain(err)
+	if f.err != errSilent {
+		fmt.Fprintf(a.stderr, "konlog: %v\n", f)
+	}
+	if f.hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", f.hint)
+	}
+	return f.code
+}
+
+// errSilent is the error of a command that has already said all there is.
+var errSilent = errors.New("done, with problems")
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "konlog",
+		Short: "The durable log between AI agents and the people who watch them",
+		Long: `The durable log between AI agents and the people who watch them.
+
+Agents append events; browsers, scripts and other agents tail them over
+WebSocket, SSE or long-poll. Nothing is lost, repeated or reordered, whatever
+breaks in between.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
+5 server not reachable.`,
+		Example: `  konlog demo                                  see all of it in half a minute
+  konlog serve                                 start the server
+  konlog ingest s1 -f agent.jsonl              feed it an agent's output
+  konlog tail s1                               watch the session`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&a.configFile, "config", "", "TOML file with settings (env KONLOG_CONFIG); konlog config shows them all")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w", err).because("%s --help", cmd.CommandPath())
+	})
+	root.AddCommand(
+		a.demoCommand(), a.serveCommand(),
+		a.appendCommand(), a.ingestCommand(), a.tailCommand(), a.sessionsCommand(),
+		a.exportCommand(), a.importCommand(), a.backupCommand(), a.verifyCommand(),
+		a.doctorCommand(), a.configCommand(), a.versionCommand(),
+		bench.Command(),
+	)
+	wrapUsage(root)
+	return root
+}
+
+// wrapUsage gives mistakes in arguments the exit code of wrong usage, and makes
+// a command that only groups others refuse unknown ones.
+func wrapUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usagef("%w", err).because("%s --help", cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		cmd.SuggestionsMinimumDistance = 2
+		cmd.Args = cobra.ArbitraryArgs
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			hint := cmd.CommandPath() + " --help"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean " + near[0] + "?"
+			}
+			return usagef("unknown command %q for %q", args[0], cmd.CommandPath()).because("%s", hint)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapUsage(sub)
+	}
+}
+
+// config resolves the settings for a command.
+func (a *app) config(cmd *cobra.Command) (config, error) {
+	file := a.configFile
+	if env, ok := a.env("KONLOG_CONFIG"); ok && file == "" {
+		file = env
+	}
+	return resolve(cmd.Flags(), a.env, file)
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/konlog/konlog/api"
+	"github.com/konlog/konlog/store"
+	"github.com/konlog/konlog/store/sqlite"
+	"github.com/konlog/konlog/stream"
+)
+
+// server is a running server: engine, streams, HTTP and the retention loop.
+type server struct {
+	url      string
+	settings config
+	logger   *slog.Logger
+	log      *sqlite.Log
+	api      *api.Server
+	http     *http.Server
+	failed   chan error // capacity 1: why HTTP ended by itself
+	stopLoop context.CancelFunc
+	loops    sync.WaitGroup
+}
+
+// startServer listens first, so that a taken port is told before the data
+// directory is touched. ctx bounds the start only.
+func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, error) {
+	listener, err := listen(ctx, c.text("addr"))
+	if err != nil {
+		return nil, err
+	}
+	s := &server{url: "http://" + listener.Addr().String(), settings: c, logger: logger, failed: make(chan error, 1)}
+	hub := stream.NewHub()
+	s.log, err = sqlite.Open(ctx, c.text("data"), engineOptions(c, hub, logger))
+	if err != nil {
+		_ = listener.Close() // the error that matters is the engine's
+		return nil, failf("%w", err).because("one server per data directory, which must be writable; --data names another")
+	}
+	s.api = api.New(s.log, hub, apiConfig(c, logger))
+	s.http = &http.Server{Handler: s.api.Handler()}
+	s.api.ConfigureHTTP(s.http)
+
+	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stopLoop = stopLoop
+	s.loops.Go(func() { s.retain(loopCtx) })
+	s.loops.Go(func() {
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- err
+		}
+	})
+	return s, nil
+}
+
+// listen takes the address, which must be on loopback. An address without a
+// host, such as :9000, means loopback too.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, usagef("address %q: %w", addr, err).because("write it like %s", addrDefault)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, notLoopback(addr)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, failf("address %s is in use by another program", addr).because("is konlog running already? --addr 127.0.0.1:0 picks a free port")
+	}
+	if err != nil {
+		return nil, failf("%w", err).because("write the address like %s", addrDefault)
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		_ = l.Close() // localhost led elsewhere
+		return nil, notLoopback(addr)
+	}
+	return l, nil
+}
+
+func notLoopback(addr string) error {
+	return usagef("address %s can be reached from other machines, and this version has no access control", addr).
+		because("listen on %s and come through an SSH tunnel (ssh -L 8787:%s HOST) or a reverse proxy on the same host", addrDefault, addrDefault)
+}
+
+func engineOptions(c config, hub *stream.Hub, logger *slog.Logger) sqlite.Options {
+	return sqlite.Options{
+		Committed:     hub.Committed,
+		Logger:        logger,
+		EventBytesMax: int(c.bytes("limits.event-bytes")),
+		QueueRequests: c.int("engine.queue-requests"),
+		QueueBytes:    c.bytes("engine.queue-bytes"),
+		CacheBytes:    c.bytes("engine.cache-bytes"),
+		Readers:       c.int("engine.readers"),
+	}
+}
+
+func retention(c config) store.Retention {
+	return store.Retention{Age: c.duration("retention.age"), Events: int64(c.int("retention.events")), Bytes: c.bytes("retention.bytes")}
+}
+
+func apiConfig(c config, logger *slog.Logger) api.Config {
+	return api.Config{
+		Version:          thisBuild().Version,
+		Limits:           apiLimits(c),
+		DisableWebSocket: !c.bool("websocket.enabled"),
+		DisableSSE:       !c.bool("sse.enabled"),
+		DisablePolling:   !c.bool("polling.enabled"),
+		AllowedOrigins:   c.list("http.origins"),
+		AllowedHosts:     c.list("http.hosts"),
+		Retention:        retention(c),
+		Stream: stream.Config{
+			Heartbeat:    c.duration("stream.heartbeat"),
+			SilenceMax:   c.duration("stream.silence"),
+			WriteTimeout: c.duration("stream.write-timeout"),
+			Retry:        c.duration("stream.retry"),
+		},
+		Logger: logger,
+	}
+}
+
+func apiLimits(c config) api.Limits {
+	return api.Limits{
+		BodyBytes:             int(c.bytes("limits.body-bytes")),
+		EventBytes:            int(c.bytes("limits.event-bytes")),
+		BatchEvents:           c.int("limits.batch-events"),
+		LineBytes:             int(c.bytes("limits.line-bytes")),
+		ImportLineBytes:       int(c.bytes("limits.import-line-bytes")),
+		StreamBatchEvents:     c.int("limits.stream-batch-events"),
+		SessionBodyBytes:      int(c.bytes("limits.session-body-bytes")),
+		HeaderBytes:           int(c.bytes("limits.header-bytes")),
+		URLBytes:              int(c.bytes("limits.url-bytes")),
+		HeaderTimeout:         c.duration("timeouts.header"),
+		BodyTimeout:           c.duration("timeouts.body"),
+		WriteTimeout:          c.duration("timeouts.write"),
+		IdleTimeout:           c.duration("timeouts.idle"),
+		LineTimeout:           c.duration("timeouts.line"),
+		Connections:           c.int("limits.connections"),
+		ConnectionsPerAddress: c.int("limits.connections-per-address"),
+		Subscriptions:         c.int("limits.subscriptions"),
+		FrameBytes:            int(c.bytes("limits.frame-bytes")),
+		PageEvents:            c.int("limits.page-events"),
+		PageBytes:             int(c.bytes("limits.page-bytes")),
+		PollWait:              c.duration("stream.poll-wait"),
+	}
+}
+
+// retain applies the retention at the start and then now and again.
+func (s *server) retain(ctx context.Context) {
+	r := retention(s.settings)
+	if r == (store.Retention{}) {
+		return
+	}
+	tick := time.NewTicker(s.settings.duration("retention.interval"))
+	defer tick.Stop()
+	for {
+		removed, err := s.log.Retain(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.logger.Error("retention was not applied", "err", err)
+		case removed > 0:
+			s.logger.Info("retention applied", "events", removed)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stop tells the readers to come back, ends the requests in flight and closes
+// the data. It takes no longer than the drain timeout and the engine's close.
+func (s *server) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.duration("drain.timeout"))
+	defer cancel()
+	s.stopLoop()
+	// The port closes before the readers are sent away: who is refused a
+	// connection comes again, who is answered 503 may not. A browser's
+	// EventSource gives up for good at any answer but 200.
+	ended := make(chan error, 1)
+	go func() { ended <- s.http.Shutdown(ctx) }()
+	s.api.Drain(ctx, s.settings.duration("drain.spread"))
+	if err := <-ended; err != nil {
+		s.logger.Warn("requests were cut off at the drain timeout", "err", err)
+		_ = s.http.Close() // nothing is left to be told
+	}
+	s.loops.Wait()
+	if err := s.log.Close(); err != nil {
+		return fmt.Errorf("close the data: %w", err)
+	}
+	return nil
+}
