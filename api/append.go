@@ -15,27 +15,53 @@ import (
 // append is the one way from a request to the log, whatever transport it came
 // on.
 func (s *Server) append(ctx context.Context, session string, o store.AppendOptions, drafts []store.Draft) (store.Appended, error) {
+	return s.submit(ctx, session, o, drafts)()
+}
+
+// submit is append in two steps: the drafts have their place in the log's
+// queue when it returns, and wait says what became of them. With an engine
+// that cannot do that, wait is when they are appended.
+func (s *Server) submit(ctx context.Context, session string, o store.AppendOptions, drafts []store.Draft) (wait func() (store.Appended, error)) {
+	size, err := s.checkAppend(session, drafts)
+	if err != nil {
+		return func() (store.Appended, error) { return store.Appended{}, err }
+	}
+	start := time.Now()
+	log, ok := s.log.(store.Submitter)
+	if ok {
+		wait, err = log.Submit(ctx, session, o, drafts...)
+	}
+	return func() (a store.Appended, _ error) {
+		switch {
+		case !ok:
+			a, err = s.log.Append(ctx, session, o, drafts...)
+		case err == nil:
+			a, err = wait()
+		}
+		if err != nil {
+			return a, s.place(err, drafts)
+		}
+		s.metrics.appended(a, size, time.Since(start))
+		return a, nil
+	}
+}
+
+// checkAppend holds a request against the limits, and returns its size.
+func (s *Server) checkAppend(session string, drafts []store.Draft) (size int, err error) {
 	if err := writable(session); err != nil {
-		return store.Appended{}, err
+		return 0, err
 	}
 	if len(drafts) > s.limits.BatchEvents {
-		return store.Appended{}, store.Errorf(store.CodeBatchTooLarge, "%d events are over the limit of %d for one request; send them in parts, or streamed as application/x-ndjson", len(drafts), s.limits.BatchEvents)
+		return 0, store.Errorf(store.CodeBatchTooLarge, "%d events are over the limit of %d for one request; send them in parts, or streamed as application/x-ndjson", len(drafts), s.limits.BatchEvents)
 	}
-	size := 0
 	for i := range drafts {
 		n := drafts[i].Size()
 		if n > s.limits.EventBytes {
-			return store.Appended{}, store.Errorf(store.CodeEventTooLarge, "event %d of %d bytes is over the limit of %d; store the content elsewhere and refer to it", i, n, s.limits.EventBytes)
+			return 0, store.Errorf(store.CodeEventTooLarge, "event %d of %d bytes is over the limit of %d; store the content elsewhere and refer to it", i, n, s.limits.EventBytes)
 		}
 		size += n
 	}
-	start := time.Now()
-	a, err := s.log.Append(ctx, session, o, drafts...)
-	if err != nil {
-		return a, s.place(err, drafts)
-	}
-	s.metrics.appended(a, size, time.Since(start))
-	return a, nil
+	return size, nil
 }
 
 // place adds to a refusal which event of a batch it is about.

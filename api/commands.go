@@ -14,38 +14,44 @@ type commands struct{ s *Server }
 
 var _ stream.Commander = commands{}
 
-// Command carries out one frame. What it refuses is counted and logged like a
+// Begin starts on one frame. What is refused is counted and logged like a
 // refused request.
-func (c commands) Command(ctx context.Context, typ string, frame []byte) (any, error) {
-	answer, err := c.command(ctx, typ, frame)
-	if err == nil {
-		return answer, nil
+func (c commands) Begin(ctx context.Context, typ string, frame []byte) (end func() (any, error)) {
+	session, wait, err := c.begin(ctx, typ, frame)
+	return func() (any, error) {
+		if err != nil {
+			return nil, c.refused(ctx, typ, err)
+		}
+		a, err := wait()
+		if err != nil {
+			return nil, c.refused(ctx, typ, err)
+		}
+		return json.RawMessage(appendAnswer(nil, session, a)), nil
 	}
+}
+
+func (c commands) refused(ctx context.Context, typ string, err error) error {
 	refused := asRefusal(ctx, err)
 	c.s.metrics.refused.WithLabelValues(string(refused.Code)).Inc()
 	if refusals[refused.Code].status >= 500 && ctx.Err() == nil {
 		c.s.logger.Error("frame refused", "type", typ, "code", refused.Code, "err", err)
 	}
-	return nil, refused
+	return refused
 }
 
-func (c commands) command(ctx context.Context, typ string, frame []byte) (json.RawMessage, error) {
+func (c commands) begin(ctx context.Context, typ string, frame []byte) (session string, wait func() (store.Appended, error), err error) {
 	if typ != "append" {
-		return nil, store.Errorf(codeUnknownCommand, "frame type %.40q is not known; use subscribe, unsubscribe, ping, pong or append", typ)
+		return "", nil, store.Errorf(codeUnknownCommand, "frame type %.40q is not known; use subscribe, unsubscribe, ping, pong or append", typ)
 	}
 	f, err := parseAppendFrame(frame)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	drafts, err := store.ParseDrafts(f.events)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	a, err := c.s.append(ctx, f.session, f.options, drafts)
-	if err != nil {
-		return nil, err
-	}
-	return appendAnswer(nil, f.session, a), nil
+	return f.session, c.s.submit(ctx, f.session, f.options, drafts), nil
 }
 
 // appendFrame is an append as it comes over WebSocket. events lies in the

@@ -67,6 +67,9 @@ func newMetrics(log store.Log) *metrics {
 		}
 		gauge("queue_requests", "Appends that wait for the writer.", func(h store.Health) float64 { return float64(h.QueueDepth) })
 		gauge("queue_bytes", "Bytes of the appends that wait for the writer.", func(h store.Health) float64 { return float64(h.QueueBytes) })
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "konlog", Name: "commits_total",
+			Help: "Transactions of the log; appends_total over this says how many appends share a commit."},
+			func() float64 { return float64(h.Health().Commits) }))
 		gauge("writable", "1 when appends are taken.", func(h store.Health) float64 {
 			if h.Writable {
 				return 1

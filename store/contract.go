@@ -21,6 +21,16 @@ type Appender interface {
 	Append(ctx context.Context, session string, o AppendOptions, drafts ...Draft) (Appended, error)
 }
 
+// Submitter is the ability to take an append without waiting for it, so that
+// one caller can have several under way.
+type Submitter interface {
+	// Submit is Append in two steps: it puts the drafts in their place in the
+	// queue, and wait returns what Append would. What one caller submits one
+	// after the other keeps that order. The bytes of the drafts must not
+	// change until wait has returned, and wait must be called once.
+	Submit(ctx context.Context, session string, o AppendOptions, drafts ...Draft) (wait func() (Appended, error), err error)
+}
+
 // AppendOptions are the conditions of an append.
 type AppendOptions struct {
 	NoCreate   bool      // refuse with ErrNotFound when the session does not exist
@@ -182,6 +192,7 @@ type Health struct {
 	LastError  string // why it is not writable, for operators; "" when it is
 	QueueDepth int    // requests that wait for the writer
 	QueueBytes int64
+	Commits    int64 // transactions since the engine was opened; appends per commit say how well they group
 }
 
 // HealthReporter is the ability to tell one's health without touching the disk.

@@ -437,8 +437,8 @@ func TestWebSocketSubscriptions(t *testing.T) {
 
 type commander func(typ string, frame []byte) (any, error)
 
-func (c commander) Command(_ context.Context, typ string, frame []byte) (any, error) {
-	return c(typ, frame)
+func (c commander) Begin(_ context.Context, typ string, frame []byte) func() (any, error) {
+	return func() (any, error) { return c(typ, frame) }
 }
 
 func TestCommands(t *testing.T) {

@@ -36,12 +36,13 @@ const (
 )
 
 // Commander carries out the frames that are not about reading, such as
-// append. It is called by the connection's reading goroutine, one frame at a
-// time; frame is valid until it returns. The result becomes the fields of the
-// ack frame, so it must encode as a JSON object or be nil. A *store.Error
-// becomes an error frame.
+// append. Begin is called by the connection's reading goroutine, one frame at
+// a time, and decides the order; end, which another goroutine calls once,
+// waits for the outcome. frame is valid until end returns. The result becomes
+// the fields of the ack frame, so it must encode as a JSON object or be nil. A
+// *store.Error becomes an error frame.
 type Commander interface {
-	Command(ctx context.Context, typ string, frame []byte) (any, error)
+	Begin(ctx context.Context, typ string, frame []byte) (end func() (any, error))
 }
 
 // Observer counts. Its methods must not block.

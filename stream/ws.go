@@ -138,7 +138,7 @@ type wsCarrier struct {
 	scratch []byte
 
 	heard atomic.Int64 // when the client was last heard of, Unix nanoseconds
-	busy  atomic.Bool  // a command of the client is being carried out
+	busy  atomic.Int32 // commands of the client that are being carried out
 	level atomic.Int64 // how far the first subscription is, for pongs
 }
 
@@ -252,7 +252,7 @@ func (o *wsCarrier) hear() { o.heard.Store(time.Now().UnixNano()) }
 // silent reports whether nothing came from the client for too long. While a
 // command is being carried out nobody listens, so its silence means nothing.
 func (o *wsCarrier) silent(now time.Time) bool {
-	if o.busy.Load() {
+	if o.busy.Load() > 0 {
 		return false
 	}
 	return now.Sub(time.Unix(0, o.heard.Load())) >= o.conn.srv.cfg.SilenceMax

@@ -88,6 +88,8 @@ func (o *wsCarrier) readAll(ctx context.Context) *ending {
 	// The library arms a timer per read for a context that can end. Closing
 	// the connection ends a read as well.
 	plain := context.WithoutCancel(ctx)
+	commands := pipeline{carrier: o}
+	defer commands.close()
 	bad := 0
 	for {
 		typ, r, err := o.ws.Reader(plain)
@@ -110,10 +112,7 @@ func (o *wsCarrier) readAll(ctx context.Context) *ending {
 			end = &ending{code: CloseFrameTooLarge, reason: "frame too large"}
 		case ctx.Err() != nil: // the connection is being closed
 		default:
-			bad, end = o.handle(ctx, buf.Bytes(), bad)
-		}
-		if buf.Cap() <= outboxKeepMax {
-			frames.Put(buf)
+			bad, end = o.handle(ctx, &commands, buf, bad)
 		}
 		if end != nil {
 			return end
@@ -121,13 +120,23 @@ func (o *wsCarrier) readAll(ctx context.Context) *ending {
 	}
 }
 
-// handle carries out one frame. It returns the number of malformed frames in
-// a row, and an ending when the connection cannot go on.
-func (o *wsCarrier) handle(ctx context.Context, body []byte, bad int) (int, *ending) {
-	f, members, err := parseFrame(body)
+func free(buf *bytes.Buffer) {
+	if buf.Cap() <= outboxKeepMax {
+		frames.Put(buf)
+	}
+}
+
+// handle carries out one frame, which it owns. It returns the number of
+// malformed frames in a row, and an ending when the connection cannot go on.
+func (o *wsCarrier) handle(ctx context.Context, commands *pipeline, buf *bytes.Buffer, bad int) (int, *ending) {
+	f, members, err := parseFrame(buf.Bytes())
+	if err == nil && f.command() && o.conn.srv.cfg.Commander != nil {
+		commands.add(ctx, f, buf)
+		return 0, nil
+	}
+	defer free(buf)
 	if err == nil {
-		err = o.carryOut(ctx, f, members, body)
-		if err == nil {
+		if err = o.carryOut(ctx, f, members); err == nil {
 			return 0, nil
 		}
 	} else if store.CodeOf(err) == store.CodeInvalidJSON {
@@ -138,9 +147,7 @@ func (o *wsCarrier) handle(ctx context.Context, body []byte, bad int) (int, *end
 	} else {
 		bad = 0
 	}
-	if code := store.CodeOf(err); code == "" && ctx.Err() == nil {
-		o.conn.srv.cfg.Logger.ErrorContext(ctx, "command failed", "type", f.Type, "err", err)
-	}
+	o.note(ctx, f.Type, err)
 	if bad >= badFramesMax {
 		return bad, &ending{code: CloseBadFrame, reason: "too many bad frames"}
 	}
@@ -153,9 +160,21 @@ type clientFrame struct {
 	Ref  json.RawMessage
 }
 
+// command reports whether the frame is the Commander's.
+func (f clientFrame) command() bool {
+	switch f.Type {
+	case "ping", "pong", "subscribe", "unsubscribe":
+		return false
+	}
+	return true
+}
+
 // parseFrame reads a frame. The members are nil for the frames of the
 // Commander, which reads the bytes itself.
 func parseFrame(body []byte) (clientFrame, map[string]json.RawMessage, error) {
+	if f, ok := appendFrame(body); ok {
+		return f, nil, nil
+	}
 	var f clientFrame
 	var head struct {
 		Type json.RawMessage `json:"type"`
@@ -184,7 +203,26 @@ func parseFrame(body []byte) (clientFrame, map[string]json.RawMessage, error) {
 	return f, nil, nil
 }
 
-func (o *wsCarrier) carryOut(ctx context.Context, f clientFrame, members map[string]json.RawMessage, body []byte) error {
+// appendFrame reads the type and ref of an append in the form that a fast
+// producer sends, whose thousands of bytes the Commander alone then scans. Any
+// other form is left to encoding/json.
+func appendFrame(body []byte) (clientFrame, bool) {
+	rest, ok := bytes.CutPrefix(body, []byte(`{"type":"append","ref":"`))
+	end := bytes.IndexByte(rest, '"')
+	if !ok || end < 0 || end+1 >= len(rest) || rest[end+1] != ',' || end > refBytesMax-2 {
+		return clientFrame{}, false
+	}
+	for _, c := range rest[:end] {
+		if c < ' ' || c > '~' || c == '\\' {
+			return clientFrame{}, false
+		}
+	}
+	ref := make([]byte, 0, end+2) // a copy: body is used again
+	ref = append(append(append(ref, '"'), rest[:end]...), '"')
+	return clientFrame{Type: "append", Ref: ref}, true
+}
+
+func (o *wsCarrier) carryOut(ctx context.Context, f clientFrame, members map[string]json.RawMessage) error {
 	switch f.Type {
 	case "ping":
 		_ = o.reply(encode(Pong{Type: "pong", Ref: f.Ref, ID: o.level.Load(), ServerTime: stamp(time.Now())}))
@@ -206,58 +244,22 @@ func (o *wsCarrier) carryOut(ctx context.Context, f clientFrame, members map[str
 		o.change(ctx, op{cancel: req.Session, ref: f.Ref})
 		return nil
 	}
-	return o.command(ctx, f, body)
+	return store.Errorf(CodeInvalidFrame, "unknown frame type %.40q", f.Type)
 }
 
 // change hands a change of the subscriptions to the pump, and waits until it
 // is taken.
 func (o *wsCarrier) change(ctx context.Context, change op) {
-	o.busy.Store(true)
+	o.busy.Add(1)
 	select {
 	case o.conn.ops <- change:
 	case <-ctx.Done():
 	}
 	o.hear()
-	o.busy.Store(false)
+	o.busy.Add(-1)
 }
 
-func (o *wsCarrier) command(ctx context.Context, f clientFrame, body []byte) error {
-	if o.conn.srv.cfg.Commander == nil {
-		return store.Errorf(CodeInvalidFrame, "unknown frame type %.40q", f.Type)
-	}
-	o.busy.Store(true)
-	result, err := o.conn.srv.cfg.Commander.Command(ctx, f.Type, body)
-	o.hear()
-	o.busy.Store(false)
-	if err != nil {
-		return err
-	}
-	ack, err := appendAck(f.Ref, result)
-	if err != nil {
-		return err
-	}
-	_ = o.reply(ack) // a broken connection ends the next read
-	return nil
-}
-
-// appendAck lays the fields of a command's result into its ack frame.
-func appendAck(ref json.RawMessage, result any) ([]byte, error) {
-	ack := encode(Ack{Type: "ack", Ref: ref})
-	if result == nil {
-		return ack, nil
-	}
-	fields, err := json.Marshal(result)
-	if err != nil || len(fields) < 2 || fields[0] != '{' {
-		return nil, fmt.Errorf("encode the result of a command (%T): not an object: %w", result, err)
-	}
-	if len(fields) == 2 {
-		return ack, nil
-	}
-	ack[len(ack)-1] = ','
-	return append(ack, fields[1:]...), nil
-}
-
-// reply sends an answer from the reading goroutine.
+// reply sends an answer beside the pump's batches.
 func (o *wsCarrier) reply(body []byte) *ending {
 	framed := append(appendFrameHeader(make([]byte, 0, frameHeaderMax+len(body)), opText, len(body)), body...)
 	if _, err := o.wire.Write(framed); err != nil {

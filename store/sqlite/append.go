@@ -13,30 +13,54 @@ import (
 
 // Append implements store.Appender.
 func (l *Log) Append(ctx context.Context, session string, o store.AppendOptions, drafts ...store.Draft) (store.Appended, error) {
-	if err := store.ValidSessionID(session); err != nil {
+	wait, err := l.Submit(ctx, session, o, drafts...)
+	if err != nil {
 		return store.Appended{}, err
 	}
+	return wait()
+}
+
+// Submit implements store.Submitter.
+func (l *Log) Submit(ctx context.Context, session string, o store.AppendOptions, drafts ...store.Draft) (wait func() (store.Appended, error), err error) {
+	size, err := checkAppend(session, o, drafts, l.options.EventBytesMax)
+	if err != nil {
+		return nil, err
+	}
+	a := &appending{session: session, options: o, drafts: drafts}
+	queued, err := l.queue.submit(ctx, len(drafts), size, a.apply)
+	if err != nil {
+		return nil, err
+	}
+	return func() (store.Appended, error) {
+		err := queued.wait()
+		return a.result, err
+	}, nil
+}
+
+// checkAppend refuses what no state of the log would make right, and returns
+// the size of the events.
+func checkAppend(session string, o store.AppendOptions, drafts []store.Draft, eventMax int) (size int64, err error) {
+	if err := store.ValidSessionID(session); err != nil {
+		return 0, err
+	}
 	if len(drafts) == 0 {
-		return store.Appended{}, store.Errorf(store.CodeInvalidEvent, "nothing to append: send at least one event")
+		return 0, store.Errorf(store.CodeInvalidEvent, "nothing to append: send at least one event")
 	}
 	if o.Producer != nil {
 		if err := o.Producer.Check(); err != nil {
-			return store.Appended{}, err
+			return 0, err
 		}
 	}
-	size := int64(0)
 	for i := range drafts {
-		if err := drafts[i].Check(l.options.EventBytesMax); err != nil {
-			return store.Appended{}, store.AtEvent(err, i, len(drafts))
+		if err := drafts[i].Check(eventMax); err != nil {
+			return 0, store.AtEvent(err, i, len(drafts))
 		}
 		if drafts[i].Type == store.TypeSessionClosed && i < len(drafts)-1 {
-			return store.Appended{}, store.Errorf(store.CodeInvalidEvent, "event %d: %s must be the last event of its request", i, store.TypeSessionClosed)
+			return 0, store.Errorf(store.CodeInvalidEvent, "event %d: %s must be the last event of its request", i, store.TypeSessionClosed)
 		}
 		size += int64(drafts[i].Size())
 	}
-	a := appending{session: session, options: o, drafts: drafts}
-	err := l.queue.do(ctx, len(drafts), size, a.apply)
-	return a.result, err
+	return size, nil
 }
 
 // appending is one Append on its way through the writer.

@@ -59,6 +59,7 @@ func benchAppend(b *testing.B, producers, size int) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)/float64(l.Health().Commits), "events/commit")
 }
 
 // BenchmarkRead measures pages of stored events, from the database and from

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/konlog/konlog/internal/sqlite3"
@@ -77,6 +78,7 @@ type Log struct {
 
 var (
 	_ store.Log            = (*Log)(nil)
+	_ store.Submitter      = (*Log)(nil)
 	_ store.Retainer       = (*Log)(nil)
 	_ store.HealthReporter = (*Log)(nil)
 )
@@ -167,12 +169,15 @@ func (l *Log) Close() error {
 // Health says how the engine fares.
 func (l *Log) Health() store.Health {
 	h := l.health.get()
+	h.Commits = l.health.commits.Load()
 	h.QueueDepth, h.QueueBytes = l.queue.depth()
 	return h
 }
 
 // health is what the writer last found out about the disk.
 type health struct {
+	commits atomic.Int64
+
 	mu  sync.Mutex // guards err
 	err error      // why nothing can be written, or nil
 }

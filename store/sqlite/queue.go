@@ -39,16 +39,28 @@ func (q *queue) init(opsMax int, bytesMax int64) {
 var ops = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)} }}
 
 // do hands apply to the writer and waits for its transaction to be durable.
-// From the moment it is queued its outcome no longer depends on ctx.
 func (q *queue) do(ctx context.Context, events int, size int64, apply func(*txn) error) error {
-	if err := ctx.Err(); err != nil {
+	o, err := q.submit(ctx, events, size, apply)
+	if err != nil {
 		return err
+	}
+	return o.wait()
+}
+
+// submit hands apply to the writer. From the moment it is queued its outcome
+// no longer depends on ctx.
+func (q *queue) submit(ctx context.Context, events int, size int64, apply func(*txn) error) (*op, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	o := ops.Get().(*op)
 	o.apply, o.size, o.events, o.err = apply, size, events, nil
-	if err := q.put(o); err != nil {
-		return err
-	}
+	return o, q.put(o)
+}
+
+// wait returns when the transaction of o is durable or refused. It is called
+// once: o is used again afterwards.
+func (o *op) wait() error {
 	<-o.done
 	err := o.err
 	o.apply, o.err = nil, nil

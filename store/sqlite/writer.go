@@ -149,6 +149,7 @@ func (w *writer) publish(t *txn) {
 		}
 	}
 	if t.written {
+		w.log.health.commits.Add(1)
 		w.recovered()
 	}
 }
