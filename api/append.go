@@ -27,16 +27,17 @@ func (s *Server) submit(ctx context.Context, session string, o store.AppendOptio
 		return func() (store.Appended, error) { return store.Appended{}, err }
 	}
 	start := time.Now()
+	var submitted func() (store.Appended, error)
 	log, ok := s.log.(store.Submitter)
 	if ok {
-		wait, err = log.Submit(ctx, session, o, drafts...)
+		submitted, err = log.Submit(ctx, session, o, drafts...)
 	}
 	return func() (a store.Appended, _ error) {
 		switch {
 		case !ok:
 			a, err = s.log.Append(ctx, session, o, drafts...)
 		case err == nil:
-			a, err = wait()
+			a, err = submitted()
 		}
 		if err != nil {
 			return a, s.place(err, drafts)

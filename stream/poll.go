@@ -2,8 +2,6 @@ package stream
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -18,24 +16,18 @@ import (
 // Bounds of one poll.
 const (
 	pollEventsDefault = 1000
-	pollScanPagesMax  = 64                 // pages that a filter may skip before the answer is given empty
+	pollScanPagesMax  = 128                // pieces that a filter may skip before the answer is given empty
+	pollWriteMin      = 32 << 10           // what is written before the end; a smaller answer goes out at once, with its length
 	pollMaxAge        = 7 * 24 * time.Hour // of a page that cannot change
 )
-
-// page is the answer to a poll of one session.
-type page struct {
-	Batch
-	req  Request
-	from int64 // the cursor that the page was asked for
-}
 
 // poll is one long-poll request.
 type poll struct {
 	srv   *Server
 	seat  *seat
 	wake  chan struct{}
-	limit store.Limit
-	tails []*Tail
+	limit store.Limit // of a page
+	piece store.Limit // of what is read and written of it at a time
 	pages []page
 }
 
@@ -51,21 +43,32 @@ func (s *Server) ServePoll(w http.ResponseWriter, r *http.Request, req Request) 
 		return err
 	}
 	defer s.leave(st)
-	p := &poll{srv: s, seat: st, wake: make(chan struct{}, 1), limit: store.Limit{Events: req.Limit, Bytes: PollBytesMax}}
-	if p.limit.Events <= 0 {
-		p.limit.Events = pollEventsDefault
+	if req.Limit <= 0 {
+		req.Limit = pollEventsDefault
 	}
+	p := &poll{
+		srv: s, seat: st, wake: make(chan struct{}, 1),
+		limit: store.Limit{Events: req.Limit, Bytes: PollBytesMax},
+		piece: store.Limit{Events: s.cfg.PageEvents, Bytes: s.cfg.PageBytes},
+	}
+	defer p.close()
 	if req.Backward {
-		one, err := p.backward(ctx, req)
-		if err != nil {
-			return err
-		}
-		p.pages = []page{one}
-	} else if err := p.forward(ctx, &req); err != nil {
+		err = p.backward(ctx, req)
+	} else {
+		err = p.forward(ctx, &req)
+	}
+	if err != nil {
 		return err
 	}
-	p.answer(w, r, req.Session != "")
-	return nil
+	return p.answer(ctx, w, r, req.Session != "")
+}
+
+func (p *poll) close() {
+	for i := range p.pages {
+		if t := p.pages[i].tail; t != nil {
+			t.Close()
+		}
+	}
 }
 
 func checkPoll(req *Request) error {
@@ -83,21 +86,15 @@ func checkPoll(req *Request) error {
 // forward reads until something is there for one of the sessions, or the wait
 // is over.
 func (p *poll) forward(ctx context.Context, req *Request) error {
-	defer func() {
-		for _, t := range p.tails {
-			t.Close()
-		}
-	}()
 	for _, one := range req.each() {
-		if len(p.tails) >= p.srv.cfg.SubscriptionsMax {
+		if len(p.pages) >= p.srv.cfg.SubscriptionsMax {
 			return store.Errorf(CodeTooManySubscriptions, "%d sessions are more than one poll may follow", len(req.Cursors))
 		}
-		t := newTail(p.srv.log, p.srv.hub, p.wake, one, p.limit)
-		p.tails = append(p.tails, t)
+		t := newTail(p.srv.log, p.srv.hub, p.wake, one, store.Limit{})
+		p.pages = append(p.pages, newPage(one, t))
 		if err := t.seek(ctx, p.srv.log); err != nil {
 			return fmt.Errorf("session %s: %w", one.Session, err)
 		}
-		p.pages = append(p.pages, page{req: one, from: t.after})
 	}
 	return p.wait(ctx, min(req.Wait, p.srv.cfg.PollWaitMax))
 }
@@ -133,30 +130,29 @@ func (p *poll) wait(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// readAll reads a page of every session that may have one.
+// readAll reads the first piece of every page that may have one.
 func (p *poll) readAll(ctx context.Context) (found, more bool, err error) {
-	for i, t := range p.tails {
-		if t.ready() {
-			b, err := t.read(ctx)
-			if err != nil {
-				return false, false, fmt.Errorf("session %s: %w", t.req.Session, err)
+	for i := range p.pages {
+		g := &p.pages[i]
+		if g.tail.ready() {
+			if err := g.begin(ctx, p.limit, p.piece); err != nil {
+				return false, false, fmt.Errorf("session %s: %w", g.req.Session, err)
 			}
-			p.pages[i].Batch = b
 		}
-		found = found || p.pages[i].news()
-		more = more || t.more
+		found = found || g.news()
+		more = more || g.tail.more
 	}
 	return found, more, nil
 }
 
-// backward reads the newest page below Before. Its cursor leads on backwards.
-func (p *poll) backward(ctx context.Context, req Request) (page, error) {
+// backward reads the newest page below Before, as a whole. Its cursor leads on backwards.
+func (p *poll) backward(ctx context.Context, req Request) error {
 	one := page{req: req, from: req.Before}
 	before := req.Before
 	for range pollScanPagesMax {
 		read, err := p.srv.log.Read(ctx, req.Session, store.Query{Backward: true, Before: before, Limit: p.limit})
 		if err != nil {
-			return one, err
+			return err
 		}
 		if n := len(read.Events); n > 0 {
 			before = read.Events[0].ID
@@ -170,11 +166,13 @@ func (p *poll) backward(ctx context.Context, req Request) (page, error) {
 		}
 		runtime.Gosched()
 	}
-	return one, nil
+	p.pages = []page{one}
+	return nil
 }
 
-// answer writes the page, or the pages of several sessions.
-func (p *poll) answer(w http.ResponseWriter, r *http.Request, single bool) {
+// answer writes the page, or the pages of several sessions. What the client
+// must know before the events is known by the first piece.
+func (p *poll) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, single bool) error {
 	h := w.Header()
 	h.Set(TransportHeader, Poll)
 	h.Set("Content-Type", "application/json")
@@ -185,103 +183,114 @@ func (p *poll) answer(w http.ResponseWriter, r *http.Request, single bool) {
 		h.Set("Cache-Control", fmt.Sprintf("private, immutable, max-age=%d", int(pollMaxAge.Seconds())))
 		if matches(r.Header.Get("If-None-Match"), tag) {
 			w.WriteHeader(http.StatusNotModified)
-			return
+			return nil
 		}
 	}
-	var out outbox
+	out := &pollWriter{w: w, control: http.NewResponseController(w), srv: p.srv}
 	out.open()
+	defer out.clear()
+	var err error
 	if single {
-		out.buf = p.pages[0].appendJSON(out.buf)
+		err = p.write(ctx, out, &p.pages[0])
 	} else {
-		out.buf = p.appendAll(out.buf)
+		err = p.writeAll(ctx, out)
 	}
-	h.Set("Content-Length", strconv.Itoa(len(out.buf)))
-	for i := range p.pages {
-		out.events += len(p.pages[i].Events)
+	if err == nil {
+		out.end()
+		return nil
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(p.srv.cfg.WriteTimeout)) // a writer without deadlines has the server's own
-	size, _ := w.Write(out.buf)                                          // a client that left asks again
-	_ = control.SetWriteDeadline(time.Time{})
-	p.srv.cfg.Observer.Delivered(Poll, out.clear(), size)
+	if !out.begun {
+		for _, name := range []string{TransportHeader, "Content-Type", "Cache-Control", "ETag"} {
+			h.Del(name)
+		}
+		return err
+	}
+	p.srv.cfg.Logger.WarnContext(ctx, "a page was cut off", "err", err)
+	panic(http.ErrAbortHandler) // else the client would take half a page for a whole one
 }
 
-func (p *poll) appendAll(dst []byte) []byte {
-	dst = append(dst, `{"sessions":[`...)
+// write writes a page, piece by piece.
+func (p *poll) write(ctx context.Context, out *pollWriter, g *page) error {
+	out.buf = g.appendHead(out.buf)
+	for first := true; ; {
+		out.buf = g.appendEvents(out.buf, first)
+		out.events += len(g.Events)
+		first = first && len(g.Events) == 0
+		g.Events = nil // written, and no longer to be held in memory
+		if g.whole() {
+			break
+		}
+		if err := out.spill(); err != nil {
+			return err
+		}
+		if err := g.proceed(ctx, p.piece); err != nil {
+			return fmt.Errorf("session %s: %w", g.req.Session, err)
+		}
+	}
+	out.buf = g.appendTail(out.buf)
+	return nil
+}
+
+func (p *poll) writeAll(ctx context.Context, out *pollWriter) error {
+	out.buf = append(out.buf, `{"sessions":[`...)
 	for i := range p.pages {
 		if i > 0 {
-			dst = append(dst, ',')
+			out.buf = append(out.buf, ',')
 		}
-		dst = p.pages[i].appendJSON(dst)
+		if err := p.write(ctx, out, &p.pages[i]); err != nil {
+			return err
+		}
+		if err := out.spill(); err != nil {
+			return err
+		}
 	}
-	dst = append(dst, `],"cursor":"`...)
+	out.buf = append(out.buf, `],"cursor":"`...)
 	for i := range p.pages {
 		if i > 0 {
-			dst = append(dst, ',')
+			out.buf = append(out.buf, ',')
 		}
-		dst = append(dst, p.pages[i].req.Session...)
-		dst = append(dst, ':')
-		dst = strconv.AppendInt(dst, p.pages[i].Next, 10)
+		out.buf = append(out.buf, p.pages[i].req.Session...)
+		out.buf = append(out.buf, ':')
+		out.buf = strconv.AppendInt(out.buf, p.pages[i].Next, 10)
 	}
-	return append(dst, `"}`...)
+	out.buf = append(out.buf, `"}`...)
+	return nil
 }
 
-// appendJSON appends the page object. Its key order is part of the protocol,
-// and the events are their own bytes.
-func (p *page) appendJSON(dst []byte) []byte {
-	s := &p.Session
-	dst = append(dst, `{"session":"`...)
-	dst = append(dst, s.ID...) // a session's id needs no escape, nor does an epoch
-	dst = append(dst, `","epoch":"`...)
-	dst = append(dst, s.Epoch...)
-	dst = append(dst, `","floor":`...)
-	dst = strconv.AppendInt(dst, s.Floor, 10)
-	dst = append(dst, `,"head":`...)
-	dst = strconv.AppendInt(dst, s.Head, 10)
-	dst = append(dst, `,"next":`...)
-	dst = strconv.AppendInt(dst, p.Next, 10)
-	dst = append(dst, `,"caughtUp":`...)
-	dst = strconv.AppendBool(dst, p.Level || p.Done)
-	dst = append(dst, `,"status":`...)
-	dst = append(dst, encode(newStatus(s, time.Now()))...)
-	dst = append(dst, `,"events":[`...)
-	for i := range p.Events {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if p.req.Raw {
-			dst = p.Events[i].AppendJSON(dst, true)
-		} else {
-			dst = append(dst, p.Events[i].JSON()...)
-		}
-	}
-	dst = append(dst, ']')
-	if p.Gap != nil {
-		dst = append(append(dst, `,"gap":`...), encode(p.Gap)...)
-	}
-	if p.Reset != nil {
-		dst = append(append(dst, `,"reset":`...), encode(p.Reset)...)
-	}
-	return append(dst, '}')
+// pollWriter writes an answer in pieces, or at once when it is small.
+type pollWriter struct {
+	outbox
+	w       http.ResponseWriter
+	control *http.ResponseController
+	srv     *Server
+	begun   bool // something has been written
 }
 
-// immutable reports whether the same request will always get the same events.
-func (p *page) immutable() bool {
-	if p.Gap != nil || p.Reset != nil || len(p.Events) == 0 || p.req.FromEnd {
-		return false
+// spill writes what there is, if it is worth a write: more will follow.
+func (o *pollWriter) spill() error {
+	if o.size() < pollWriteMin {
+		return nil
 	}
-	if p.req.Backward {
-		return p.from < p.Session.Head && p.req.Before > 0
-	}
-	return p.Next < p.Session.Head && !p.Done
+	err := o.write()
+	o.open()
+	return err
 }
 
-// tag names the events of an immutable page, whatever head or status go with
-// them.
-func (p *page) tag() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %v %q %q", p.Session.Epoch, p.Session.ID, p.from, p.Next,
-		p.Events[0].ID, p.req.Raw, strings.Join(p.req.Types, ","), p.req.Turn))
-	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
+// end writes the rest.
+func (o *pollWriter) end() {
+	if !o.begun {
+		o.w.Header().Set("Content-Length", strconv.Itoa(o.size()))
+	}
+	_ = o.write() // a client that left asks again
+	_ = o.control.SetWriteDeadline(time.Time{})
+}
+
+func (o *pollWriter) write() error {
+	o.begun = true
+	_ = o.control.SetWriteDeadline(time.Now().Add(o.srv.cfg.WriteTimeout)) // a writer without deadlines has the server's own
+	size, err := o.w.Write(o.buf)
+	o.srv.cfg.Observer.Delivered(Poll, o.clear(), size)
+	return err
 }
 
 // matches reports whether an If-None-Match header names the tag.

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,7 +74,7 @@ type demo struct {
 	server   *server
 	client   *client.Client
 	total    int64
-	sum      hash.Hash // of all event bytes that the readers got
+	sum      hash.Hash  // of all event bytes that the readers got
 	fed      chan error // capacity 1, then closed; nil until it is started
 	restart  chan error // likewise; the restart owns server until then
 }
@@ -121,8 +122,8 @@ func (d *demo) start(ctx context.Context, dir string) error {
 	if d.server, err = startServer(ctx, c, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	c["addr"] = value{strings.TrimPrefix(d.server.url, "http://"), "demo"}
-	d.settings = c
+	d.settings = maps.Clone(c) // the server that runs keeps its own
+	d.settings["addr"] = value{strings.TrimPrefix(d.server.url, "http://"), "demo"}
 	d.client, err = client.New(d.server.url)
 	return err
 }

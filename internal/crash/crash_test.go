@@ -28,6 +28,7 @@ const (
 	sessions      = 3
 	startMax      = 2 * time.Second // from exec to ready, after every kill
 	lifeMax       = 500 * time.Millisecond
+	strikeMax     = time.Second // for something to happen that a kill can follow
 	batchMax      = 5
 	settleMax     = 30 * time.Second // for readers to reach the end when all is over
 )
@@ -56,6 +57,7 @@ func TestI1_KillNine(t *testing.T) {
 	w := startWorld(t, s.url)
 	for round := range rounds {
 		time.Sleep(time.Duration(random.Int64N(int64(lifeMax)))) // the moment of the kill is the random choice under test
+		w.strike(round)
 		s.kill(t)
 		if took := s.start(t); took > startMax {
 			t.Errorf("round %d: the server took %v to start again, want at most %v", round, took, startMax)
@@ -167,27 +169,54 @@ type world struct {
 	producing, reading             sync.WaitGroup
 	producers                      []*producer
 	readers                        []*reader
+	acked, shown                   chan struct{} // unbuffered: only for one who waits
 }
 
 func startWorld(t *testing.T, url string) *world {
-	w := &world{}
+	w := &world{acked: make(chan struct{}), shown: make(chan struct{})}
 	var producing, reading context.Context
 	producing, w.cancelProducers = context.WithCancel(context.Background())
 	reading, w.cancelReaders = context.WithCancel(context.Background())
 	t.Cleanup(func() { w.cancelProducers(); w.cancelReaders(); w.producing.Wait(); w.reading.Wait() })
 	for i := range producers {
-		p := &producer{session: sessionName(i % sessions), id: fmt.Sprintf("p%d", i), url: url}
+		p := &producer{session: sessionName(i % sessions), id: fmt.Sprintf("p%d", i), url: url, moment: w.acked}
 		w.producers = append(w.producers, p)
 		w.producing.Go(func() { p.run(producing, t) })
 	}
 	for i, transport := range []string{"ws", "sse", "poll"} {
 		for j := range 2 {
-			r := &reader{session: sessionName((i + j) % sessions), transport: transport}
+			r := &reader{session: sessionName((i + j) % sessions), transport: transport, moment: w.shown}
 			w.readers = append(w.readers, r)
 			w.reading.Go(func() { r.run(reading, t, url) })
 		}
 	}
 	return w
+}
+
+// strike waits, in two rounds of three, for the worst moment to be killed: when
+// an append was just acknowledged, or an event just shown to a reader.
+func (w *world) strike(round int64) {
+	var moment <-chan struct{}
+	switch round % 3 {
+	case 0:
+		return
+	case 1:
+		moment = w.acked
+	case 2:
+		moment = w.shown
+	}
+	select {
+	case <-moment:
+	case <-time.After(strikeMax): // nothing happens, which the producers will tell
+	}
+}
+
+// note tells whoever waits in strike.
+func note(moment chan<- struct{}) {
+	select {
+	case moment <- struct{}{}:
+	default:
+	}
 }
 
 func (w *world) stopProducers() {
@@ -211,8 +240,9 @@ func (w *world) stopReaders(logs map[string][][]byte) {
 // plain HTTP: what it retries, and when, is part of what is tested.
 type producer struct {
 	session, id, url string
-	acked            []ack // by seq
-	pending          int   // events of the request whose outcome is unknown when it was stopped
+	moment           chan<- struct{} // of an acknowledgement
+	acked            []ack           // by seq
+	pending          int             // events of the request whose outcome is unknown when it was stopped
 }
 
 type ack struct {
@@ -235,6 +265,7 @@ func (p *producer) run(ctx context.Context, t *testing.T) {
 		if !ok {
 			return
 		}
+		note(p.moment)
 		if a.Last-a.First+1 != int64(n) {
 			t.Errorf("%s seq %d: %d events were acknowledged as %d to %d", p.id, seq, n, a.First, a.Last)
 			return
@@ -296,7 +327,8 @@ func (p *producer) send(ctx context.Context, t *testing.T, seq int, body []byte)
 // reader follows one session over one transport across all deaths.
 type reader struct {
 	session, transport string
-	seen               [][]byte // by id-1
+	moment             chan<- struct{} // of a sighting
+	seen               [][]byte        // by id-1
 	last               atomic.Int64
 }
 
@@ -320,6 +352,7 @@ func (r *reader) run(ctx context.Context, t *testing.T, url string) {
 		}
 		r.seen = append(r.seen, bytes.Clone(e.JSON))
 		r.last.Store(e.ID)
+		note(r.moment)
 	}
 }
 

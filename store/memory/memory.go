@@ -56,6 +56,7 @@ type produced struct{ epoch, seq, first, last int64 }
 
 var (
 	_ store.Log            = (*Log)(nil)
+	_ store.Submitter      = (*Log)(nil)
 	_ store.Retainer       = (*Log)(nil)
 	_ store.HealthReporter = (*Log)(nil)
 )
@@ -141,6 +142,13 @@ func (l *Log) keep(s *session) {
 	s.order = l.created
 	l.sessions[s.ID] = s
 	delete(l.tombs, s.ID)
+}
+
+// Submit implements store.Submitter: with nothing to wait for, it is done at
+// once.
+func (l *Log) Submit(ctx context.Context, id string, o store.AppendOptions, drafts ...store.Draft) (func() (store.Appended, error), error) {
+	a, err := l.Append(ctx, id, o, drafts...)
+	return func() (store.Appended, error) { return a, err }, nil
 }
 
 // Append implements store.Appender.
