@@ -168,5 +168,5 @@ func escaped(segments []string) []string {
 
 // place is the address as errors and logs show it: no query, no credentials.
 func place(u *url.URL) string {
-	return u.Scheme + "://" + u.Host + u.EscapedPath()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}).JoinPath(u.EscapedPath()).String()
 }

@@ -202,7 +202,7 @@ func TestExitCodes(t *testing.T) {
 		{"no such flag", []string{"serve", "--prot", "1"}, exitUsage},
 		{"missing argument", []string{"tail"}, exitUsage},
 		{"no data", []string{"verify", "--data", "/nonexistent/konlog"}, exitNotFound},
-		{"no server", []string{"sessions", "ls", "--url", "http://127.0.0.1:1"}, exitUnreachable},
+		{"no server", []string{"sessions", "ls", "--server", "http://127.0.0.1:1"}, exitUnreachable},
 		{"help", []string{"--help"}, exitOK},
 		{"version", []string{"version"}, exitOK},
 	} {

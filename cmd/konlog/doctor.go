@@ -35,7 +35,7 @@ The exit code is 0 when all is well, 1 when not, 5 when nobody answers.`,
 			if err != nil {
 				return err
 			}
-			url := c.text("url")
+			url := c.text("server")
 			if len(args) == 1 {
 				url = args[0]
 			}

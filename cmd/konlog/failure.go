@@ -78,7 +78,7 @@ func explain(err error) *failure {
 	case store.CodeOf(err) == store.CodeInvalidQuery, store.CodeOf(err) == store.CodeInvalidSession:
 		f.code = exitUsage
 	case unreachable(err):
-		f.code, f.hint = exitUnreachable, "is the server running? start it with konlog serve, or give its address with --url"
+		f.code, f.hint = exitUnreachable, "is the server running? start it with konlog serve, or give its address with --server"
 	case errors.Is(err, context.Canceled):
 		f.hint = "it was interrupted; what was acknowledged is kept"
 	}

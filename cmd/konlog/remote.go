@@ -22,7 +22,7 @@ func (a *app) dial(cmd *cobra.Command) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	probe, err := client.New(c.text("url"), client.WithRetry(client.RetryLimits{Attempts: 1}))
+	probe, err := client.New(c.text("server"), client.WithRetry(client.RetryLimits{Attempts: 1}))
 	if err != nil {
 		return nil, usagef("server address: %w", err).because("it looks like http://%s", addrDefault)
 	}
@@ -32,7 +32,7 @@ func (a *app) dial(cmd *cobra.Command) (*client.Client, error) {
 	if _, err := probe.Health(ctx); err != nil {
 		return nil, err
 	}
-	return client.New(c.text("url"))
+	return client.New(c.text("server"))
 }
 
 // sessionObject is a session as it stands on the wire and in exports.

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 
 // TestCommands runs the scripts against the real program. They have two
 // commands of their own: server starts konlog serve with further arguments, sets
-// KONLOG_URL and keeps its stderr in serve.err; stopserver signals it and waits until it has ended.
+// KONLOG_SERVER and keeps its stderr in serve.err; stopserver signals it and waits until it has ended.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	recordings, err := os.Getwd()
@@ -64,7 +64,7 @@ func startScriptServer(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		ts.Fatalf("the server printed no address: %v", err)
 	}
-	ts.Setenv("KONLOG_URL", strings.TrimSpace(url))
+	ts.Setenv("KONLOG_SERVER", strings.TrimSpace(url))
 	servers := <-scriptServers
 	servers[ts.Getenv("WORK")] = cmd
 	scriptServers <- servers

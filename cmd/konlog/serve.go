@@ -96,7 +96,7 @@ func (a *app) announce(s *server) {
 	}
 	url := ""
 	if s.settings.text("addr") != addrDefault {
-		url = " --url " + s.url
+		url = " --server " + s.url
 	}
 	fmt.Fprintf(&b, "listening on %s\nnext:\n  konlog ingest s1 -f agent.jsonl%s\n  konlog tail s1%s\n", p.bold(s.url), url, url)
 	fmt.Fprint(a.stderr, b.String())

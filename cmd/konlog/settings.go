@@ -24,7 +24,7 @@ const (
 // settings is the declaration of everything that can be set. Flags,
 // environment, file, konlog config and the texts of all of them come from it.
 var settings = []setting{
-	{key: "url", kind: kindString, def: "http://" + addrDefault, doc: "the server that a command talks to"},
+	{key: "server", kind: kindString, def: "http://" + addrDefault, doc: "the server that a command talks to"},
 	{key: "addr", kind: kindString, def: addrDefault, doc: "where serve listens; loopback only; port 0 picks a free one"},
 	{key: "data", kind: kindString, def: dataDefault, doc: "the data directory"},
 	{key: "log.level", kind: kindString, def: "info", doc: "debug, info, warn or error"},
@@ -90,10 +90,10 @@ func timeSetting(key string, def time.Duration, doc string) setting {
 }
 
 // clientSetting says which settings belong to commands that talk to a server.
-func clientSetting(key string) bool { return key == "url" }
+func clientSetting(key string) bool { return key == "server" }
 
 // serverSetting says which settings belong to serve.
-func serverSetting(key string) bool { return key != "url" }
+func serverSetting(key string) bool { return key != "server" }
 
 // dataSetting says which settings belong to commands that read a data directory.
 func dataSetting(key string) bool { return key == "data" }

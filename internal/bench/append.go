@@ -118,7 +118,7 @@ func (t *trial) flood(producers []*producer, r Result) error {
 
 func runNull(t *trial) error {
 	if t.bench.addr != "" {
-		return errors.New("the reference server is a child; leave out --url")
+		return errors.New("the reference server is a child; leave out --server")
 	}
 	if err := t.start([]string{"bench", nullName}); err != nil {
 		return err

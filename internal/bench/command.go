@@ -64,7 +64,7 @@ func Command() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.url, "url", "", "measure the server at this loopback address instead of an own one")
+	f.StringVar(&o.url, "server", "", "measure the server at this loopback address instead of an own one")
 	f.StringVar(&o.dir, "dir", "", "where temporary data goes (default the system's place); it should be a real disk")
 	f.StringVar(&o.program, "binary", "", "the konlog program to start (default this one)")
 	f.IntVar(&o.procs, "procs", 1, "GOMAXPROCS of the server, which stays on one core")

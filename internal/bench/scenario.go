@@ -14,7 +14,7 @@ import (
 // scenario is one measurement.
 type scenario struct {
 	name, about string
-	own         bool // it must start and stop the server itself, so --url cannot serve it
+	own         bool // it must start and stop the server itself, so --server cannot serve it
 	run         func(t *trial) error
 }
 
@@ -43,7 +43,7 @@ type bench struct {
 	options
 	ctx     context.Context
 	printer printer
-	addr    string // of the server that --url names, or ""
+	addr    string // of the server that --server names, or ""
 	dir     string // temporary
 	cores   *cores // nil when nothing is pinned
 	serial  int
@@ -53,7 +53,7 @@ type bench struct {
 // runOne runs a scenario and ends whatever it has started.
 func (b *bench) runOne(s scenario) (err error) {
 	if s.own && b.addr != "" {
-		return errors.New("it starts and measures its own server; leave out --url")
+		return errors.New("it starts and measures its own server; leave out --server")
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, scenarioMax)
 	defer cancel()
@@ -74,10 +74,10 @@ type trial struct {
 	ctx    context.Context
 	addr   string
 	data   string
-	server *server // or nil with --url
+	server *server // or nil with --server
 }
 
-// serve starts the server, unless --url names one.
+// serve starts the server, unless --server names one.
 func (t *trial) serve() error {
 	if t.bench.addr != "" {
 		return nil
@@ -101,7 +101,7 @@ func (t *trial) stop() {
 }
 
 // session makes the name of the i-th session of this run. Names differ between
-// runs, because a server that --url names may have been measured before.
+// runs, because a server that --server names may have been measured before.
 func (t *trial) session(i int) string {
 	return fmt.Sprintf("bench-%s%d-%03d", strconv.FormatInt(started.UnixMilli()%1e9, 36), t.serial, i)
 }
