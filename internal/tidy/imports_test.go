@@ -50,6 +50,7 @@ var table = map[string]row{
 	"internal/faultproxy": {std: true, never: []string{databaseQL}},
 	"internal/faultvfs":   {never: []string{netHTTP, echo}},
 	"internal/crash":      {tests: []string{"store", "store/sqlite", "client"}},
+	"internal/parity":     {tests: []string{"store", "store/sqlite", "stream", "api", "client", "internal/faultproxy", "internal/sse"}},
 	"internal/bench":      {ours: []string{"store", "store/sqlite", "internal/sse"}, never: []string{databaseQL, sqlDriver}},
 	"cmd/konlog": {
 		ours:  []string{"store", "store/sqlite", "stream", "api", "agent", "client", "web", "internal/sse", "internal/bench"},
