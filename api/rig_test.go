@@ -34,6 +34,12 @@ type faultyLog struct {
 	health *store.Health
 }
 
+// Submit does what Append does, faults and all.
+func (l *faultyLog) Submit(ctx context.Context, s string, o store.AppendOptions, d ...store.Draft) (func() (store.Appended, error), error) {
+	a, err := l.Append(ctx, s, o, d...)
+	return func() (store.Appended, error) { return a, err }, nil
+}
+
 func (l *faultyLog) Append(ctx context.Context, s string, o store.AppendOptions, d ...store.Draft) (store.Appended, error) {
 	if l.fail != nil {
 		l.failed++
