@@ -34,6 +34,10 @@ func TestPollPageForm(t *testing.T) {
 	if b, _ := w.body("/v1/sessions/s/events?after=3"); !strings.HasSuffix(b, `,"events":[],"next":3,"caughtUp":true}`) {
 		t.Errorf("empty page: %s", b)
 	}
+	l.append("s", large(20)...)
+	if b, res := w.body("/v1/sessions/s/events"); res.ContentLength != int64(len(b)) || len(b) < 20*8<<10 {
+		t.Errorf("a page of one piece: %d bytes, told %d", len(b), res.ContentLength)
+	}
 }
 
 func TestPollPagesBackwards(t *testing.T) {
@@ -216,7 +220,7 @@ func TestPollPageStaysBelowTheHeadItTold(t *testing.T) {
 func TestP6_PollPageIsCutWhenTheLogFails(t *testing.T) {
 	for name, fault := range map[string]func(*fakeLog){
 		"deleted":   func(l *fakeLog) { l.delete("s") },
-		"new epoch": func(l *fakeLog) { l.create("s", "epoch-2", 40) },
+		"new epoch": func(l *fakeLog) { l.create("s", "epoch-2", 0); l.append("s", large(40)...) },
 		"retention": func(l *fakeLog) { l.forget("s", 30) },
 		"failed":    func(l *fakeLog) { l.mu.Lock(); l.broken = errors.New("disk"); l.mu.Unlock() },
 	} {
