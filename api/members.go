@@ -140,11 +140,10 @@ func stringValue(name string, value []byte) (string, error) {
 	if !utf8.Valid(value) {
 		return "", store.Errorf(store.CodeInvalidUTF8, "%s is not valid UTF-8", name)
 	}
-	var s string
-	if json.Unmarshal(value, &s) != nil {
+	if value[0] != '"' || !json.Valid(value) {
 		return "", store.Errorf(store.CodeInvalidEvent, "%s must be a string", name)
 	}
-	return s, nil
+	return store.Unquote(value)
 }
 
 // intValue reads a whole number that is not negative.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -64,7 +65,19 @@ func (p *Producer) Check() error {
 type Appended struct {
 	First, Last int64   // ids of the new events; of the old ones when Duplicate
 	Duplicate   bool    // nothing was appended: the log held it all already
-	IDs         []int64 // per draft, only when some drafts were duplicates and some not
+	IDs         []int64 // per draft, only when they are not First, First+1 …, or when some drafts were duplicates and some not
+}
+
+// Located is the answer for drafts that the log has under these ids. They are
+// listed when First and Last do not say them.
+func Located(ids []int64) Appended {
+	a := Appended{First: slices.Min(ids), Last: slices.Max(ids)}
+	for i, id := range ids {
+		if id != a.First+int64(i) {
+			a.IDs = ids
+		}
+	}
+	return a
 }
 
 // Reader is the one way out.
@@ -82,6 +95,7 @@ type Query struct {
 	Backward bool  // the newest events below Before, still in ascending order
 	Before   int64 // with Backward; 0 means from the head
 	Until    int64 // the last id wanted; 0 means no bound
+	Raw      bool  // with the agents' own lines, which then count against the limit; without it Event.Raw may be nil
 	Limit    Limit
 }
 
@@ -89,7 +103,7 @@ type Query struct {
 // that a reader always gets on.
 type Limit struct {
 	Events int // 0 means PageEventsDefault
-	Bytes  int // of encoded events; 0 means PageBytesDefault
+	Bytes  int // of encoded events, with their raw lines if asked for; 0 means PageBytesDefault
 }
 
 // The bounds of a page when none are asked for.

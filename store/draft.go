@@ -217,7 +217,7 @@ func stringMember(key string, value []byte) (string, error) {
 	if value[0] != '"' {
 		return "", Errorf(CodeInvalidEvent, "%s must be a string", key)
 	}
-	return unquote(value)
+	return Unquote(value)
 }
 
 // ParseRaw turns the value of an event's "raw" back into the line: the content
@@ -227,7 +227,7 @@ func ParseRaw(value []byte) ([]byte, error) {
 	case 'n':
 		return nil, nil
 	case '"':
-		s, err := unquote(value)
+		s, err := Unquote(value)
 		return []byte(s), err
 	}
 	return value, nil

@@ -44,6 +44,19 @@ func (e *Event) JSON() []byte {
 	return e.AppendJSON(nil, false)
 }
 
+// WireSize is about how many bytes AppendJSON appends.
+func (e *Event) WireSize(raw bool) int {
+	size := len(e.JSON())
+	if raw {
+		size += len(e.Raw)
+	}
+	return size
+}
+
+// IDMax is the highest id: the highest whole number that every JSON decoder
+// reads exactly (RFC 8259 section 6).
+const IDMax = 1<<53 - 1
+
 // AppendJSON appends the event object to dst. With raw the agent's own line is
 // the last key: the JSON value when it is one (not a string, not null), else a
 // string, so that ParseRaw gives back the bytes.
@@ -146,5 +159,5 @@ func isPlainValue(raw []byte) bool {
 			return false
 		}
 	}
-	return utf8.Valid(raw) && json.Valid(raw)
+	return utf8.Valid(raw) && json.Valid(raw) && checkNesting(raw) == nil
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -107,7 +110,7 @@ func eachMember(b []byte, f func(key string, value []byte) error) error {
 			i = skipSpace(b, i+1)
 		}
 		end := skipString(b, i)
-		key, err := unquote(b[i:end])
+		key, err := Unquote(b[i:end])
 		if err != nil {
 			return err
 		}
@@ -137,18 +140,49 @@ func eachElement(b []byte, f func(value []byte) error) error {
 	return nil
 }
 
-// unquote decodes a JSON string.
-func unquote(b []byte) (string, error) {
-	for _, c := range b {
-		if c == '\\' {
-			var s string
-			if err := json.Unmarshal(b, &s); err != nil {
-				return "", fmt.Errorf("unquote %.40q: %w", b, err)
-			}
-			return s, nil
-		}
+// Unquote decodes a JSON string, whose form has been checked. It refuses half
+// of a surrogate pair: that is no character, and what encoding/json puts in
+// its place would make two different keys the same.
+func Unquote(b []byte) (string, error) {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b[1 : len(b)-1]), nil
 	}
-	return string(b[1 : len(b)-1]), nil
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return "", fmt.Errorf("unquote %.40q: %w", b, err)
+	}
+	if strings.ContainsRune(s, utf8.RuneError) && loneSurrogate(b) {
+		return "", Errorf(CodeInvalidUTF8, "%.60s holds half of a surrogate pair, which is no character", b)
+	}
+	return s, nil
+}
+
+// loneSurrogate reports whether a valid JSON string holds an escape of one
+// half of a surrogate pair without the other.
+func loneSurrogate(b []byte) bool {
+	half := func(i int) (rune, bool) {
+		if i+6 > len(b) || b[i] != '\\' || b[i+1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(b[i+2:i+6]), 16, 16)
+		return rune(n), err == nil && utf16.IsSurrogate(rune(n))
+	}
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
+			continue
+		}
+		first, ok := half(i)
+		if !ok {
+			i++ // over the escaped character
+			continue
+		}
+		second, ok := half(i + 6)
+		if !ok || utf16.DecodeRune(first, second) == utf8.RuneError {
+			return true
+		}
+		i += 11
+	}
+	return false
 }
 
 // oneLine turns the line breaks between tokens into spaces, in place: in valid

@@ -1,7 +1,7 @@
 // Package sqlite3 calls SQLite, as modernc.org/sqlite translates it, without
 // the database/sql driver in between. It gives what the log's hot paths need:
 // statements that stay prepared, arguments that are copied once, and columns
-// that are read in place. docs/adr/0012 holds the figures that decided it.
+// that are read in place. docs/adr/0002-modernc-pure-go.md says why.
 //
 // A Conn and its statements belong to one goroutine at a time: connections are
 // opened without SQLite's own mutex.
@@ -10,6 +10,7 @@ package sqlite3
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -21,7 +22,8 @@ func init() { lib.PatchIssue199() } // what modernc.org/sqlite does for its own 
 
 // Error is a failure that SQLite reported.
 type Error struct {
-	Code    int // SQLite's extended result code
+	Code    int           // SQLite's extended result code
+	Errno   syscall.Errno // what the system said, or 0
 	Message string
 }
 
@@ -94,7 +96,11 @@ func (c *Conn) fail(rc int32) error {
 			message += ": " + more
 		}
 	}
-	return &Error{Code: int(rc), Message: message}
+	e := &Error{Code: int(rc), Message: message}
+	if rc&0xff == lib.SQLITE_IOERR && c.db != 0 {
+		e.Errno = syscall.Errno(lib.Xsqlite3_system_errno(c.tls, c.db))
+	}
+	return e
 }
 
 // Close finalizes the statements and closes the connection.

@@ -7,6 +7,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -207,15 +208,20 @@ func (l *Log) append(id string, o store.AppendOptions, drafts []store.Draft) (a 
 	ids, news, conflict := s.number(drafts, o.Restore)
 	switch {
 	case len(news) == 0 && conflict == nil:
-		a = store.Appended{First: ids[0], Last: ids[len(ids)-1], Duplicate: true}
+		a = store.Located(ids)
+		a.Duplicate = true
 		s.produce(o.Producer, a)
 		return a, unchanged, nil
 	case s.Closed:
 		return a, unchanged, store.ErrSessionClosed
 	case o.ExpectHead != nil && *o.ExpectHead != s.Head:
 		return a, unchanged, &store.Error{Code: store.CodeHeadMoved, Detail: store.ErrHeadMoved.Detail, Want: s.Head}
+	case s.Head > store.IDMax-int64(len(drafts)):
+		return a, unchanged, store.Errorf(store.CodeInvalidEvent, "the ids are used up")
 	case conflict != nil:
 		return a, unchanged, conflict
+	case slices.Max(ids) > store.IDMax:
+		return a, unchanged, store.Errorf(store.CodeInvalidEvent, "an id is over the highest")
 	case !s.follows(ids, news):
 		return a, unchanged, &store.Error{Code: store.CodeRestoreGap, Detail: store.ErrRestoreGap.Detail, Want: s.Head}
 	}
@@ -229,6 +235,9 @@ func (l *Log) append(id string, o store.AppendOptions, drafts []store.Draft) (a 
 	}
 	for _, i := range news {
 		s.add(&drafts[i], ids[i], now, o.Restore)
+	}
+	if s.UpdatedAt.After(now) { // a restored time is no clock
+		s.UpdatedAt = now
 	}
 	s.produce(o.Producer, a)
 	l.keep(s)

@@ -193,7 +193,7 @@ func (s *session) page(q store.Query) []store.Event {
 	size := 0
 	var events []store.Event
 	take := func(e store.Event) bool {
-		size += len(e.JSON())
+		size += e.WireSize(q.Raw)
 		if len(events) > 0 && (size > limit.Bytes || len(events) == limit.Events) {
 			return false
 		}

@@ -92,7 +92,8 @@ func (a *appending) apply(t *txn) error {
 		return err
 	}
 	if known.all(len(a.drafts)) {
-		a.result = store.Appended{First: known.ids[0], Last: known.ids[len(known.ids)-1], Duplicate: true}
+		a.result = store.Located(known.ids)
+		a.result.Duplicate = true
 		return a.saveProducer(t, c)
 	}
 	if err := a.check(c, known); err != nil {
@@ -118,6 +119,9 @@ func (a *appending) check(c *change, known knownKeys) error {
 		err.Want = s.Head
 		return err
 	}
+	if s.Head > store.IDMax-int64(len(a.drafts)) {
+		return store.Errorf(store.CodeInvalidEvent, "the session has used up its ids; go on in another")
+	}
 	if known.conflict != "" {
 		return store.Errorf(store.CodeKeyConflict, "key %q was used in this session with another body; use a new key", known.conflict)
 	}
@@ -133,6 +137,9 @@ func (a *appending) checkRestore(c *change, known knownKeys) error {
 	for i := range a.drafts {
 		if known.ids != nil && known.ids[i] != 0 {
 			continue
+		}
+		if a.drafts[i].ID > store.IDMax {
+			return store.Errorf(store.CodeInvalidEvent, "event %d has id %d; the highest is %d", i, a.drafts[i].ID, int64(store.IDMax))
 		}
 		if fresh { // nothing to read: a restored log may begin anywhere above
 			next, fresh = max(a.drafts[i].ID, next), false
@@ -286,8 +293,11 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 		}
 		a.result.Last = e.ID
 	}
-	if int(a.result.Last-a.result.First)+1 < len(a.drafts) {
+	if known.count > 0 || int(a.result.Last-a.result.First)+1 < len(a.drafts) {
 		a.result.IDs = known.ids
+	}
+	if c.state.UpdatedAt.After(now) { // a restored time is no clock: every later event would bear it
+		c.state.UpdatedAt = now
 	}
 	return nil
 }

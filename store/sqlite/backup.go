@@ -41,7 +41,10 @@ func Backup(ctx context.Context, dir, file string, progress func(done, total int
 	if err := removeDatabase(part); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	err = copyPages(ctx, c, part, progress)
+	err = createPrivate(part)
+	if err == nil {
+		err = copyPages(ctx, c, part, progress)
+	}
 	if err == nil {
 		err = newEpochs(part)
 	}
@@ -62,6 +65,16 @@ func removeDatabase(file string) error {
 		}
 	}
 	return nil
+}
+
+// createPrivate makes an empty file that only its owner can read, as the data
+// directory is.
+func createPrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func copyPages(ctx context.Context, c *sqlite3.Conn, part string, progress func(done, total int64)) (err error) {

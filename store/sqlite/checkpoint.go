@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/konlog/konlog/internal/sqlite3"
 )
@@ -12,6 +14,15 @@ import (
 const checkpointBytes = 8 << 20
 
 const pageBytes = 4096
+
+// walBytesMax is where the log is cut back even if readers have to wait for
+// it. SQLite begins the log anew only at a moment when nobody reads in it;
+// readers that come one after the other never leave one.
+const walBytesMax = 64 << 20
+
+// walPauseMax is how long the writer waits for the reads in flight to end
+// before it cuts the log back. They are a page each.
+const walPauseMax = 100 * time.Millisecond
 
 // wal estimates the size of the write-ahead log. SQLite's own automatic
 // checkpoint is off, because it would run inside a COMMIT.
@@ -38,7 +49,41 @@ func (w *writer) checkpoint() {
 		w.wal.bytes = checkpointBytes / 2
 		return
 	}
+	if logged*pageBytes > w.log.options.walBytes {
+		w.restartWAL()
+	}
 	w.wal.bytes = (logged - copied) * pageBytes / 2
+}
+
+// restartWAL takes every reading connection for a moment, so that the next
+// commit begins the log anew. Another process that reads, such as a backup,
+// stops it from happening; then the log grows until that is over.
+func (w *writer) restartWAL() {
+	var held []*sqlite3.Conn
+	defer func() {
+		for _, c := range held {
+			w.log.readers <- c
+		}
+	}()
+	timeout := time.After(walPauseMax)
+	for len(held) < cap(w.log.readers) {
+		select {
+		case c := <-w.log.readers:
+			held = append(held, c)
+		case <-timeout:
+			return
+		}
+	}
+	err := w.conn.Script("PRAGMA busy_timeout(0)")
+	if err == nil {
+		_, _, err = walCheckpoint(w.conn, "RESTART")
+	}
+	if e := w.conn.Script(fmt.Sprintf("PRAGMA busy_timeout(%d)", busyTimeoutMillis)); err == nil {
+		err = e
+	}
+	if err != nil {
+		w.log.options.Logger.Debug("the write-ahead log was not cut back", "err", err)
+	}
 }
 
 // errCheckpointBusy means that a reader kept a full checkpoint from ending.

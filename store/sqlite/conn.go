@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	lib "modernc.org/sqlite/lib"
 
@@ -43,7 +45,8 @@ func diskFull(err error) bool {
 	case lib.SQLITE_FULL, lib.SQLITE_READONLY:
 		return true
 	}
-	return false
+	var e *sqlite3.Error // SQLite has no code of its own for a quota or a read-only mount
+	return errors.As(err, &e) && (e.Errno == syscall.EDQUOT || e.Errno == syscall.EROFS || e.Errno == syscall.ENOSPC)
 }
 
 // corrupt reports whether err means that stored data is damaged.

@@ -97,6 +97,7 @@ func (t *txn) sweep(no int64) error {
 		`DELETE FROM producers WHERE session_no = ?1 AND producer IN (SELECT producer FROM producers WHERE session_no = ?1 ORDER BY producer LIMIT ?2)`,
 	} {
 		n, err := t.conn.Exec(remove, no, int64(retainChunk))
+		t.bytes += n * pageBytes / 8 // a guess, for the checkpoint
 		if err != nil || n > 0 {
 			return err
 		}

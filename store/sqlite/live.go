@@ -170,11 +170,13 @@ func span(q store.Query, s *store.Session) (from, to int64, ok bool) {
 	if q.Until > 0 {
 		to = min(to, q.Until)
 	}
-	if q.Backward {
-		if q.Before > 0 {
-			to = min(to, q.Before-1)
-		}
-	} else {
+	switch {
+	case q.Backward && q.Before > 0:
+		to = min(to, q.Before-1)
+	case q.Backward:
+	case q.After >= to: // also keeps After+1 from running over
+		return 0, 0, false
+	default:
 		from = max(from, q.After+1)
 	}
 	return from, to, from <= to
@@ -188,7 +190,7 @@ func within(events []store.Event, q store.Query) []store.Event {
 		if q.Backward {
 			i = len(events) - 1 - n
 		}
-		bytes += len(events[i].JSON())
+		bytes += events[i].WireSize(q.Raw)
 		if n > 0 && bytes > q.Limit.Bytes {
 			break
 		}

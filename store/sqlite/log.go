@@ -34,6 +34,7 @@ type Options struct {
 	CacheBytes    int64 // negative means no cache
 	Readers       int
 	VFS           string // SQLite's VFS by name, for tests that need a bad disk
+	walBytes      int64  // 0 means walBytesMax
 	NoSync        bool   // synchronous=OFF, for tests that show what fsync is good for: a power loss then loses acknowledged events
 }
 
@@ -55,6 +56,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = CacheBytesDefault
+	}
+	if o.walBytes == 0 {
+		o.walBytes = walBytesMax
 	}
 	if o.Readers == 0 {
 		o.Readers = ReadersDefault
@@ -110,16 +114,20 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	return l, nil
 }
 
-// makeDir makes dir and, as SQLite does for what lies in it, makes its entry in
-// the parent durable.
+// makeDir makes dir and what is missing above it, each entry durable in its
+// parent, as SQLite makes durable what lies in dir.
 func makeDir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
 		return err
 	}
-	return syncPath(filepath.Dir(dir))
+	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return syncPath(parent)
 }
 
 // connect opens all connections and migrates.
@@ -188,11 +196,15 @@ func (h *health) set(err error) {
 	h.err = err
 }
 
-func (h *health) get() store.Health {
+func (h *health) why() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.err == nil {
-		return store.Health{Writable: true}
+	return h.err
+}
+
+func (h *health) get() store.Health {
+	if err := h.why(); err != nil {
+		return store.Health{LastError: err.Error()}
 	}
-	return store.Health{LastError: h.err.Error()}
+	return store.Health{Writable: true}
 }

@@ -44,11 +44,8 @@ func (l *Log) withReader(ctx context.Context, f func(*sqlite3.Conn) error) error
 	if _, err := c.Exec("BEGIN"); err != nil {
 		return readFailed(err)
 	}
-	err := f(c)
-	if _, e := c.Exec("COMMIT"); err == nil {
-		err = e
-	}
-	return readFailed(err)
+	defer func() { _, _ = c.Exec("ROLLBACK") }() // nothing was written
+	return readFailed(f(c))
 }
 
 // readFailed keeps refusals and gives other errors a code.
@@ -78,8 +75,8 @@ func readSession(c *sqlite3.Conn, id string) (s store.Session, no int64, err err
 const pageRoom = 1000
 
 const (
-	pageForward  = `SELECT id, time, type, turn, parent, data, raw FROM events WHERE session_no = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?`
-	pageBackward = `SELECT id, time, type, turn, parent, data, raw FROM events WHERE session_no = ? AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?`
+	pageForward  = `SELECT id, time, type, turn, parent, data, iif(?, raw, NULL) FROM events WHERE session_no = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?`
+	pageBackward = `SELECT id, time, type, turn, parent, data, iif(?, raw, NULL) FROM events WHERE session_no = ? AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?`
 )
 
 // readPage reads a page from the database. Between COMMIT and publish the
@@ -109,12 +106,12 @@ func readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Sessi
 	bytes := 0
 	err = c.Query(func(row sqlite3.Row) error {
 		e := scanEvent(session, row)
-		if bytes += len(e.JSON()); bytes > q.Limit.Bytes && len(p.Events) > 0 {
+		if bytes += e.WireSize(q.Raw); bytes > q.Limit.Bytes && len(p.Events) > 0 {
 			return sqlite3.ErrStop
 		}
 		p.Events = append(p.Events, e)
 		return nil
-	}, query, no, from, to, int64(q.Limit.Events))
+	}, query, boolean(q.Raw), no, from, to, int64(q.Limit.Events))
 	if err != nil {
 		return p, err
 	}

@@ -81,6 +81,7 @@ func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (rem
 			}
 			s.Floor++
 			s.Bytes -= row.Int(1)
+			t.bytes += row.Int(1)
 			return nil
 		}, `SELECT id, `+eventSize+`, time FROM events WHERE session_no = ? AND id >= ? ORDER BY id LIMIT ?`, c.no, floor, int64(retainChunk))
 		if err != nil || s.Floor == floor {
@@ -106,6 +107,7 @@ func (l *Log) vacuum(ctx context.Context) error {
 				return err
 			}
 			t.written = true
+			t.bytes += vacuumPages * pageBytes
 			var err error
 			left, err = t.conn.Int("PRAGMA freelist_count")
 			return err

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -37,7 +39,7 @@ func (w *writer) connect() error {
 		sync = "synchronous(OFF)"
 	}
 	c, err := open(w.log.dir, w.log.options.VFS, "journal_mode(WAL)", sync, "wal_autocheckpoint(0)",
-		"temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
+		fmt.Sprintf("journal_size_limit(%d)", walBytesMax), "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
 	if err != nil {
 		return err
 	}
@@ -159,13 +161,23 @@ var errDisconnected = errors.New("the database is closed after a disk error")
 
 // failed turns the error of a transaction into what its callers are told.
 func (w *writer) failed(err error) error {
+	level := slog.LevelError
+	if before := w.log.health.why(); before != nil {
+		level = slog.LevelDebug // said once; the next Info is that it writes again
+		if err == errDisconnected {
+			err = before
+		}
+	}
+	w.log.options.Logger.Log(context.Background(), level, "commit failed", "err", err)
 	w.log.health.set(err)
-	w.log.options.Logger.Error("commit failed", "err", err)
 	switch {
 	case diskFull(err):
 		return store.Because(store.CodeStorageFull, err, store.ErrStorageFull.Detail)
 	case corrupt(err):
 		return store.Because(store.CodeCorrupt, err, store.ErrCorrupt.Detail)
+	}
+	if w.conn == nil {
+		return store.Because(store.CodeStorageFailed, err, store.ErrStorageFailed.Detail)
 	}
 	// After an I/O error the kernel may have dropped pages that it never
 	// wrote; only a fresh connection knows what is really there.

@@ -60,6 +60,7 @@ func (m *model) read(t *rapid.T) {
 	if chance(t, "bytes", 2) {
 		q.Limit.Bytes = rapid.IntRange(1, 900).Draw(t, "bytes")
 	}
+	q.Raw = chance(t, "raw", 2)
 	m.readBoth(session, q)
 }
 
@@ -67,13 +68,13 @@ func (m *model) readBoth(session string, q store.Query) {
 	got, gotErr := m.got.Read(ctx, session, q)
 	want, wantErr := m.want.Read(ctx, session, q)
 	g, w := m.described(got.Session, want.Session)
-	m.same(fmt.Sprintf("read %s %+v", session, q), g+lines(got.Events), w+lines(want.Events), gotErr, wantErr)
+	m.same(fmt.Sprintf("read %s %+v", session, q), g+lines(got.Events, q.Raw), w+lines(want.Events, q.Raw), gotErr, wantErr)
 }
 
-func lines(events []store.Event) string {
+func lines(events []store.Event, raw bool) string {
 	var b strings.Builder
 	for _, e := range events {
-		fmt.Fprintf(&b, "\n  %s", e.AppendJSON(nil, true))
+		fmt.Fprintf(&b, "\n  %s", e.AppendJSON(nil, raw))
 	}
 	return b.String()
 }
@@ -124,6 +125,6 @@ func (m *model) sessions(*rapid.T) {
 func (m *model) everything() {
 	m.listBoth(store.SessionFilter{})
 	for _, id := range modelSessions {
-		m.readBoth(id, store.Query{})
+		m.readBoth(id, store.Query{Raw: true})
 	}
 }

@@ -201,7 +201,7 @@ func (r *rig) events(session string) []store.Event {
 	var all []store.Event
 	after := int64(0)
 	for {
-		p := r.read(session, store.Query{After: after})
+		p := r.read(session, store.Query{After: after, Raw: true})
 		if err := whole(p, after); err != nil {
 			r.Fatalf("%s: %v", session, err)
 		}
