@@ -103,7 +103,7 @@ func TestOnlyLoopbackIsLoaded(t *testing.T) {
 func TestWrongOptionsAreRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"nothing-like-it"}, {"--duration", "0s", "fsync"}, {"-n", "-1", "fsync"}, {"--server", "http://192.0.2.1:80", "append-ws"},
-		{"--procs", "0", "fsync"},
+		{"--procs", "-1", "fsync"},
 	} {
 		if out, err := runCommand(t, args...); err == nil {
 			t.Errorf("bench %v gave no error: %s", args, out)

@@ -67,7 +67,7 @@ func Command() *cobra.Command {
 	f.StringVar(&o.url, "server", "", "measure the server at this loopback address instead of an own one")
 	f.StringVar(&o.dir, "dir", "", "where temporary data goes (default the system's place); it should be a real disk")
 	f.StringVar(&o.program, "binary", "", "the konlog program to start (default this one)")
-	f.IntVar(&o.procs, "procs", 1, "GOMAXPROCS of the server, which stays on one core")
+	f.IntVar(&o.procs, "procs", 0, "GOMAXPROCS of the server, which stays on one core (0: what konlog serve sets itself)")
 	f.DurationVar(&o.duration, "duration", durationDefault, "how long each figure is measured")
 	f.IntVarP(&o.count, "count", "n", 0, "instead of the scenario's own number of sessions, readers or events")
 	f.BoolVar(&o.quick, "quick", false, "a few seconds in all, with small numbers: to see that it works")
@@ -92,8 +92,8 @@ func (o *options) check(cmd *cobra.Command) error {
 	if o.duration <= 0 || o.duration > durationMax {
 		return fmt.Errorf("--duration %v: it must be above 0 and at most %v", o.duration, durationMax)
 	}
-	if o.procs < 1 || o.procs > procsMax {
-		return fmt.Errorf("--procs %d: it must be from 1 to %d", o.procs, procsMax)
+	if o.procs < 0 || o.procs > procsMax {
+		return fmt.Errorf("--procs %d: it must be from 0 to %d", o.procs, procsMax)
 	}
 	if o.count < 0 || o.count > countMax {
 		return fmt.Errorf("-n %d: it must be from 1 to %d", o.count, countMax)

@@ -39,7 +39,9 @@ func serveArgs(data string) []string {
 // address that it prints.
 func startServer(ctx context.Context, program string, args []string, procs int, c *cores) (*server, error) {
 	s := &server{cmd: exec.Command(program, args...), log: &logTail{}, done: make(chan struct{})}
-	s.cmd.Env = append(s.cmd.Environ(), "GOMAXPROCS="+strconv.Itoa(procs))
+	if procs > 0 {
+		s.cmd.Env = append(s.cmd.Environ(), "GOMAXPROCS="+strconv.Itoa(procs))
+	}
 	s.cmd.Stderr = s.log
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
