@@ -1,7 +1,7 @@
 // Package sqlite3 calls SQLite, as modernc.org/sqlite translates it, without
 // the database/sql driver in between. It gives what the log's hot paths need:
 // statements that stay prepared, arguments that are copied once, and columns
-// that are read in place. docs/adr/0002-modernc-pure-go.md says why.
+// that are read in place. docs/adr/0011-sqlite-without-database-sql.md says why.
 //
 // A Conn and its statements belong to one goroutine at a time: connections are
 // opened without SQLite's own mutex.
