@@ -138,6 +138,11 @@ func (l *fakeLog) read(id string, q store.Query) (store.Page, error) {
 	size := 0
 	take := func(e store.Event) bool {
 		size += len(e.JSON())
+		if q.Raw {
+			size += len(e.Raw)
+		} else {
+			e.Raw = nil
+		}
 		if len(page.Events) > 0 && (len(page.Events) >= limit.Events || size > limit.Bytes) {
 			return false
 		}

@@ -20,7 +20,7 @@ func TestParseRequest(t *testing.T) {
 		}
 		return ParseRequest(r, session)
 	}
-	q, err := parse("s", "after=12&epoch=e&types=a,b&turn=t&raw=1&until=99&speed=0.25&named=1&batch=true&wait=1.5&limit=99999&unknown=1", "")
+	q, err := parse("s", "after=12&epoch=e&types=a,b&turn=t&raw=1&until=99&speed=0.25&named=1&batch=true&wait=1.5&limit=99999", "")
 	if err != nil || q.After != 12 || q.Epoch != "e" || len(q.Types) != 2 || q.Turn != "t" || !q.Raw || q.Until.ID != 99 || q.Speed != 0.25 ||
 		!q.Named || !q.Batch || q.Wait != 1500*time.Millisecond || q.Limit != PollEventsMax || q.Resumed {
 		t.Errorf("%+v, %v", q, err)

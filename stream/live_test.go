@@ -566,7 +566,7 @@ func TestDrainSendsReadersAway(t *testing.T) {
 	if d := time.Since(begin); d > PollWaitMaxDefault/2 {
 		t.Errorf("drained after %v: somebody waited for its own end", d)
 	}
-	for _, path := range []string{"/v1/sessions/s/sse", "/v1/sessions/s/events"} {
+	for _, path := range []string{"/v1/sessions/s/sse", "/v1/sessions/s/events?wait=1", "/v1/poll?cursor=s:0&wait=1"} {
 		if b, _ := w.body(path); !strings.HasPrefix(b, "shutting_down") {
 			t.Errorf("%s while draining: %q", path, b)
 		}

@@ -31,8 +31,9 @@ func newPage(req Request, t *Tail) page {
 	return page{req: req, from: t.after, tail: t}
 }
 
-// begin reads the first piece. A page begins anew where it found nothing.
-func (g *page) begin(ctx context.Context, limit, piece store.Limit) error {
+// begin reads the first piece. A page begins anew where it found nothing. free
+// is 1 when an event must be given whatever its size, else 0.
+func (g *page) begin(ctx context.Context, limit, piece store.Limit, free int) error {
 	g.from, g.left = g.tail.after, limit
 	g.tail.limit = store.Limit{Events: min(limit.Events, piece.Events), Bytes: min(limit.Bytes, piece.Bytes)}
 	b, err := g.tail.read(ctx)
@@ -40,7 +41,7 @@ func (g *page) begin(ctx context.Context, limit, piece store.Limit) error {
 		return err
 	}
 	g.Batch = b
-	g.take(b.Events, 1)
+	g.take(b.Events, free)
 	return nil
 }
 
@@ -67,6 +68,9 @@ func (g *page) proceed(ctx context.Context, piece store.Limit) error {
 func (g *page) take(events []store.Event, free int) {
 	for i := range events {
 		size := len(events[i].JSON())
+		if g.req.Raw {
+			size += len(events[i].Raw)
+		}
 		if size > g.left.Bytes && i >= free {
 			g.Next = events[i].ID - 1
 			g.Level, g.Done = false, false
@@ -78,6 +82,13 @@ func (g *page) take(events []store.Event, free int) {
 	}
 	g.left.Events -= len(events)
 	g.Events = g.req.filter(events)
+}
+
+// skip leaves the page at its cursor, with the session's state.
+func (g *page) skip(ctx context.Context, log Log) error {
+	s, err := log.Session(ctx, g.req.Session)
+	g.Batch = Batch{Session: s, Next: g.tail.after}
+	return err
 }
 
 // whole reports whether nothing more belongs to the page.
@@ -145,8 +156,7 @@ func (g *page) immutable() bool {
 	if g.whole() {
 		return g.Next < g.Session.Head && !g.Done
 	}
-	bounded := g.req.Until.ID > 0 || !g.req.Until.Time.IsZero()
-	return !bounded && g.from+int64(g.req.Limit) < g.Session.Head
+	return !g.req.Until.bounded() && g.from+int64(g.req.Limit) < g.Session.Head
 }
 
 // tag names the events of an immutable page, whatever head or status go with

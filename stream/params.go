@@ -3,6 +3,7 @@ package stream
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,8 @@ const (
 	TypesMax      = 64       // names in types=
 	SpeedMin      = 0.25
 	SpeedMax      = 100
-	waitMax       = time.Hour // of wait=, so that seconds cannot overflow; Config.PollWaitMax cuts it
+	untilGrace    = time.Second // an event has its time before it is committed: one that is within a bound just past may still come
+	waitMax       = time.Hour   // of wait=, so that seconds cannot overflow; Config.PollWaitMax cuts it
 )
 
 // Request is what a reader asks for, whatever the transport.
@@ -61,6 +63,8 @@ type Until struct {
 	Time time.Time
 }
 
+func (u Until) bounded() bool { return u.ID > 0 || !u.Time.IsZero() }
+
 // cut drops the events past a bound in time and reports whether there were any.
 func (u Until) cut(events []store.Event) ([]store.Event, bool) {
 	if u.Time.IsZero() {
@@ -79,7 +83,7 @@ func (u Until) reached(after int64, level bool) bool {
 	if u.ID > 0 {
 		return after >= u.ID
 	}
-	return level && !u.Time.IsZero() && time.Now().After(u.Time)
+	return level && !u.Time.IsZero() && time.Since(u.Time) >= untilGrace
 }
 
 // filter returns the events that the request wants.
@@ -123,9 +127,15 @@ func ParseRequest(r *http.Request, session string) (Request, error) {
 			return Request{}, err
 		}
 	}
-	query := r.URL.Query()
+	query, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return Request{}, err
+	}
 	p := params{get: query.Get}
 	q := p.request(session)
+	if session == "" && q.Epoch != "" {
+		p.fail("epoch goes with one session: each of several has its own")
+	}
 	last := r.Header.Get("Last-Event-ID")
 	if session == "" {
 		if last != "" {
@@ -149,6 +159,30 @@ func ParseRequest(r *http.Request, session string) (Request, error) {
 		q.Backward, q.Before = true, p.id("before", p.get("before"))
 	}
 	return q, p.failure()
+}
+
+// known are the parameters that a reader may send; fold has a refusal of its own.
+var known = []string{
+	"after", "tail", "cursor", "epoch", "types", "turn", "raw", "until", "speed",
+	"named", "batch", "wait", "limit", "before", "fold",
+}
+
+// parseQuery refuses what would otherwise be lost in silence: a reader that
+// misspells until= would get what it did not ask for.
+func parseQuery(raw string) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, store.Errorf(store.CodeInvalidQuery, "the query is malformed: %v", err)
+	}
+	for name, values := range query {
+		if !slices.Contains(known, name) {
+			return nil, store.Errorf(store.CodeInvalidQuery, "parameter %.40q is not known here; use %s", name, strings.Join(known[:len(known)-1], ", "))
+		}
+		if len(values) > 1 {
+			return nil, store.Errorf(store.CodeInvalidQuery, "parameter %s is given more than once", name)
+		}
+	}
+	return query, nil
 }
 
 // subscribeRequest reads the same parameters from a subscribe frame.

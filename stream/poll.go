@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"slices"
@@ -29,6 +30,7 @@ type poll struct {
 	limit store.Limit // of a page
 	piece store.Limit // of what is read and written of it at a time
 	pages []page
+	found int // the page whose first piece is held: those before it have nothing, those after it were not looked at
 }
 
 // ServePoll answers with a page of events: at once when there are any, else
@@ -38,7 +40,7 @@ func (s *Server) ServePoll(w http.ResponseWriter, r *http.Request, req Request) 
 	if err := checkPoll(&req); err != nil {
 		return err
 	}
-	st, ctx, err := s.enter(r.Context(), Poll)
+	st, ctx, err := s.enter(r.Context(), Poll, req.Wait > 0)
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,11 @@ func (p *poll) forward(ctx context.Context, req *Request) error {
 		}
 		t := newTail(p.srv.log, p.srv.hub, p.wake, one, store.Limit{})
 		p.pages = append(p.pages, newPage(one, t))
-		if err := t.seek(ctx, p.srv.log); err != nil {
+		err := t.seek(ctx, p.srv.log)
+		if err == nil && req.Session == "" { // of several the first piece is read when there is room for it
+			_, err = p.srv.log.Session(ctx, one.Session)
+		}
+		if err != nil {
 			return fmt.Errorf("session %s: %w", one.Session, err)
 		}
 	}
@@ -130,29 +136,41 @@ func (p *poll) wait(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// readAll reads the first piece of every page that may have one.
+// readAll reads the first pieces of the pages up to the first that has news:
+// what the poll holds in memory is one piece, however many sessions it follows.
 func (p *poll) readAll(ctx context.Context) (found, more bool, err error) {
 	for i := range p.pages {
 		g := &p.pages[i]
 		if g.tail.ready() {
-			if err := g.begin(ctx, p.limit, p.piece); err != nil {
+			if err := g.begin(ctx, p.limit, p.piece, 1); err != nil {
 				return false, false, fmt.Errorf("session %s: %w", g.req.Session, err)
 			}
 		}
-		found = found || g.news()
+		if g.news() {
+			p.found = i
+			return true, false, nil
+		}
 		more = more || g.tail.more
 	}
-	return found, more, nil
+	p.found = len(p.pages)
+	return false, more, nil
 }
 
 // backward reads the newest page below Before, as a whole. Its cursor leads on backwards.
 func (p *poll) backward(ctx context.Context, req Request) error {
-	one := page{req: req, from: req.Before}
 	before := req.Before
+	if id := req.Until.ID; id > 0 && (before == 0 || before > id) {
+		before = min(id, math.MaxInt64-1) + 1
+	}
+	one := page{req: req, from: before}
 	for range pollScanPagesMax {
-		read, err := p.srv.log.Read(ctx, req.Session, store.Query{Backward: true, Before: before, Limit: p.limit})
+		read, err := p.srv.log.Read(ctx, req.Session, store.Query{Backward: true, Before: before, Raw: req.Raw, Limit: p.limit})
 		if err != nil {
 			return err
+		}
+		if req.Epoch != "" && req.Epoch != read.Session.Epoch {
+			one.Session, one.Reset = read.Session, newReset(&read.Session, reasonEpochChanged)
+			break
 		}
 		if n := len(read.Events); n > 0 {
 			before = read.Events[0].ID
@@ -180,13 +198,17 @@ func (p *poll) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	if single && p.pages[0].immutable() {
 		tag := p.pages[0].tag()
 		h.Set("ETag", tag)
-		h.Set("Cache-Control", fmt.Sprintf("private, immutable, max-age=%d", int(pollMaxAge.Seconds())))
+		h.Set("Cache-Control", "private, no-cache") // made again, the session has other events under these ids
+		if p.pages[0].req.Epoch != "" {
+			h.Set("Cache-Control", fmt.Sprintf("private, immutable, max-age=%d", int(pollMaxAge.Seconds())))
+		}
 		if matches(r.Header.Get("If-None-Match"), tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
 	}
-	out := &pollWriter{w: w, control: http.NewResponseController(w), srv: p.srv}
+	out := &pollWriter{wire: newResponseWire(w, p.srv.cfg.WriteTimeout), srv: p.srv}
+	p.srv.onCut(p.seat, out.wire.cut)
 	out.open()
 	defer out.clear()
 	var err error
@@ -233,37 +255,64 @@ func (p *poll) write(ctx context.Context, out *pollWriter, g *page) error {
 
 func (p *poll) writeAll(ctx context.Context, out *pollWriter) error {
 	out.buf = append(out.buf, `{"sessions":[`...)
+	left, first := p.limit, 0
 	for i := range p.pages {
 		if i > 0 {
 			out.buf = append(out.buf, ',')
 		}
-		if err := p.write(ctx, out, &p.pages[i]); err != nil {
+		g := &p.pages[i]
+		if err := p.share(ctx, g, i, left); err != nil {
+			return fmt.Errorf("session %s: %w", g.req.Session, err)
+		}
+		if err := p.write(ctx, out, g); err != nil {
 			return err
+		}
+		if i >= p.found {
+			left = g.left
+		}
+		if i > p.found && first == 0 && !g.Level && !g.Done {
+			first = i
 		}
 		if err := out.spill(); err != nil {
 			return err
 		}
 	}
 	out.buf = append(out.buf, `],"cursor":"`...)
-	for i := range p.pages {
+	for i := range p.pages { // one that had no room comes first the next time, lest a busy session starves it
+		g := &p.pages[(first+i)%len(p.pages)]
 		if i > 0 {
 			out.buf = append(out.buf, ',')
 		}
-		out.buf = append(out.buf, p.pages[i].req.Session...)
+		out.buf = append(out.buf, g.req.Session...)
 		out.buf = append(out.buf, ':')
-		out.buf = strconv.AppendInt(out.buf, p.pages[i].Next, 10)
+		out.buf = strconv.AppendInt(out.buf, g.Next, 10)
 	}
 	out.buf = append(out.buf, `"}`...)
 	return nil
 }
 
+// share begins the i-th of several pages in what the ones before it have left
+// of the answer's bounds.
+func (p *poll) share(ctx context.Context, g *page, i int, left store.Limit) error {
+	switch {
+	case i < p.found: // it has nothing; looking further is for the next poll
+		g.left = store.Limit{}
+		return nil
+	case i == p.found:
+		return nil
+	case left.Events <= 0 || left.Bytes <= 0:
+		g.left = left
+		return g.skip(ctx, p.srv.log)
+	}
+	return g.begin(ctx, left, p.piece, 0)
+}
+
 // pollWriter writes an answer in pieces, or at once when it is small.
 type pollWriter struct {
 	outbox
-	w       http.ResponseWriter
-	control *http.ResponseController
-	srv     *Server
-	begun   bool // something has been written
+	wire  *responseWire
+	srv   *Server
+	begun bool // something has been written
 }
 
 // spill writes what there is, if it is worth a write: more will follow.
@@ -279,16 +328,15 @@ func (o *pollWriter) spill() error {
 // end writes the rest.
 func (o *pollWriter) end() {
 	if !o.begun {
-		o.w.Header().Set("Content-Length", strconv.Itoa(o.size()))
+		o.wire.w.Header().Set("Content-Length", strconv.Itoa(o.size()))
 	}
 	_ = o.write() // a client that left asks again
-	_ = o.control.SetWriteDeadline(time.Time{})
+	o.wire.release()
 }
 
 func (o *pollWriter) write() error {
 	o.begun = true
-	_ = o.control.SetWriteDeadline(time.Now().Add(o.srv.cfg.WriteTimeout)) // a writer without deadlines has the server's own
-	size, err := o.w.Write(o.buf)
+	size, err := o.wire.Write(o.buf)
 	o.srv.cfg.Observer.Delivered(Poll, o.clear(), size)
 	return err
 }

@@ -18,6 +18,7 @@ import (
 type carrier interface {
 	event(s *subscription, e *store.Event)
 	frame(name string, frame any)
+	place(s *subscription) // tells how far the reader is, where an event would have
 	size() int
 	flush() error
 	beat() // what keeps the wire alive below the ping frame
@@ -52,6 +53,7 @@ type conn struct {
 	ops  chan op      // unbuffered: a client cannot queue changes
 	over chan *ending // the reading goroutine's verdict
 
+	absent   []string // sessions asked for that do not exist, until the reader is told
 	subs     []*subscription
 	turn     int // whose turn comes first in the next round
 	lastSent time.Time
@@ -72,9 +74,9 @@ func (c *conn) close() {
 	}
 }
 
-// attach adds a subscription and takes its first page, so that every refusal
-// is known before anything is written.
-func (c *conn) attach(ctx context.Context, req Request) error {
+// attach adds a subscription. With first it takes its first page, so that
+// every refusal is known.
+func (c *conn) attach(ctx context.Context, req Request, first bool) error {
 	if len(c.subs) >= c.srv.cfg.SubscriptionsMax {
 		return store.Errorf(CodeTooManySubscriptions, "this connection follows %d sessions already, the most it may", len(c.subs))
 	}
@@ -82,27 +84,50 @@ func (c *conn) attach(ctx context.Context, req Request) error {
 	t := newTail(c.srv.log, c.srv.hub, c.wake, req, limit)
 	s := &subscription{req: req, tail: t}
 	err := t.seek(ctx, c.srv.log)
-	if err == nil {
-		s.start = t.after
-		s.first = new(Batch)
-		*s.first, err = t.read(ctx)
+	s.start, s.sent = t.after, t.after
+	switch {
+	case err != nil:
+	case first:
+		err = s.readFirst(ctx)
+	default:
+		_, err = c.srv.log.Session(ctx, req.Session)
 	}
 	if err != nil {
 		t.Close()
 		return err
 	}
-	s.sent = s.start
 	c.subs = append(c.subs, s)
 	return nil
 }
 
+// attachAll adds what was asked for. The page of an only session is read here,
+// so that every refusal is known before anything is written. Of several each
+// is read when it is to be sent: a connection holds one page. Those that do
+// not exist are told of on the wire, unless there is no other.
 func (c *conn) attachAll(ctx context.Context, req Request) error {
 	for _, one := range req.each() {
-		if err := c.attach(ctx, one); err != nil {
+		err := c.attach(ctx, one, req.Session != "")
+		if errors.Is(err, store.ErrNotFound) && req.Session == "" {
+			c.absent = append(c.absent, one.Session)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("session %s: %w", one.Session, err)
 		}
 	}
+	if len(c.absent) > 0 && len(c.subs) == 0 {
+		return fmt.Errorf("session %s: %w", c.absent[0], store.ErrNotFound)
+	}
 	return nil
+}
+
+// tellAbsent ends the subscriptions that could not begin.
+func (c *conn) tellAbsent() {
+	for _, session := range c.absent {
+		c.out.frame("error", newFailure(store.ErrNotFound, session, nil))
+		c.out.frame("bye", Bye{Type: "bye", Session: session, Reason: reasonDeleted})
+	}
+	c.absent = nil
 }
 
 // always is ready to be received from.
@@ -116,6 +141,7 @@ func (c *conn) pump(ctx context.Context) *ending {
 	armed := c.beatAt
 	timer := time.NewTimer(cfg.Heartbeat)
 	defer timer.Stop()
+	c.tellAbsent()
 	for {
 		if end := c.round(ctx); end != nil {
 			return end
@@ -259,7 +285,7 @@ func (c *conn) apply(ctx context.Context, o op) {
 		c.subs = slices.Delete(c.subs, known, known+1)
 	}
 	if o.cancel == "" {
-		if err := c.attach(ctx, o.req); err != nil {
+		if err := c.attach(ctx, o.req, true); err != nil {
 			c.out.frame("error", newFailure(err, session, o.ref))
 			return
 		}

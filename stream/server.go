@@ -35,6 +35,9 @@ const (
 	FrameBytesMaxDefault    = 16 << 20 // as much as a request body may hold
 )
 
+// cutWaitMax is how long Drain waits for connections that it has cut.
+const cutWaitMax = time.Second
+
 // Commander carries out the frames that are not about reading, such as
 // append. Begin is called by the connection's reading goroutine, one frame at
 // a time, and decides the order; end, which another goroutine calls once,
@@ -119,6 +122,7 @@ type Server struct {
 	mu       sync.Mutex // guards the fields below
 	seats    map[*seat]struct{}
 	draining bool
+	severed  bool          // those that were left have been cut
 	gone     chan struct{} // closed when the last seat is left while draining; nil before
 }
 
@@ -133,18 +137,22 @@ type seat struct {
 	cancel    context.CancelFunc
 	stop      chan struct{} // closed to make the connection say bye
 	bye       Bye           // set before stop is closed
+	cut       func()        // ends a write that nobody takes; or nil. Guarded by Server.mu
 }
 
-// enter gives a new connection its seat, and a context that ends with it.
-func (s *Server) enter(ctx context.Context, transport string) (*seat, context.Context, error) {
+// enter gives a new connection its seat, and a context that ends with it. What
+// does not stay is served while the server drains, and does not hold it up.
+func (s *Server) enter(ctx context.Context, transport string, stays bool) (*seat, context.Context, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining {
+	if s.draining && stays {
 		return nil, nil, store.ErrShutdown
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	st := &seat{transport: transport, cancel: cancel, stop: make(chan struct{})}
-	s.seats[st] = struct{}{}
+	if !s.draining {
+		s.seats[st] = struct{}{}
+	}
 	s.cfg.Observer.Opened(transport)
 	return st, ctx, nil
 }
@@ -153,10 +161,23 @@ func (s *Server) leave(st *seat) {
 	st.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.seats, st)
 	s.cfg.Observer.Closed(st.transport)
+	if _, ok := s.seats[st]; !ok {
+		return // it came while the server drained
+	}
+	delete(s.seats, st)
 	if s.draining && len(s.seats) == 0 {
 		close(s.gone)
+	}
+}
+
+// onCut says how the connection is cut off when its peer takes nothing.
+func (s *Server) onCut(st *seat, cut func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.cut = cut
+	if _, ok := s.seats[st]; ok && s.severed {
+		cut()
 	}
 }
 
@@ -174,7 +195,7 @@ func (s *Server) Connections() map[string]int {
 // Drain refuses new readers with store.ErrShutdown and sends the others away,
 // each with a moment within spread to come back, so that a restart is no
 // storm. It returns when all are gone; when ctx ends first it cuts those that
-// are left.
+// are left, also in mid-write.
 func (s *Server) Drain(ctx context.Context, reason string, spread time.Duration) {
 	s.sendAway(reason, spread)
 	select {
@@ -182,10 +203,24 @@ func (s *Server) Drain(ctx context.Context, reason string, spread time.Duration)
 		return
 	case <-ctx.Done():
 	}
+	s.sever()
+	timer := time.NewTimer(cutWaitMax)
+	defer timer.Stop()
+	select {
+	case <-s.gone:
+	case <-timer.C: // a command is still being carried out; nobody waits for its answer
+	}
+}
+
+func (s *Server) sever() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.severed = true
 	for st := range s.seats {
 		st.cancel()
+		if st.cut != nil {
+			st.cut()
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 package stream
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -17,7 +17,7 @@ func (s *Server) ServeSSE(w http.ResponseWriter, r *http.Request, req Request) e
 	if req.Session == "" && len(req.Cursors) == 0 {
 		return store.Errorf(store.CodeInvalidQuery, "cursor is missing: name the sessions, as in cursor=s1:0,s2:40")
 	}
-	st, ctx, err := s.enter(r.Context(), SSE)
+	st, ctx, err := s.enter(r.Context(), SSE, true)
 	if err != nil {
 		return err
 	}
@@ -27,10 +27,16 @@ func (s *Server) ServeSSE(w http.ResponseWriter, r *http.Request, req Request) e
 	if err := c.attachAll(ctx, req); err != nil {
 		return err
 	}
+	ended := false
+	if req.Resumed && req.Until.bounded() {
+		if ended, err = c.nothingLeft(ctx); err != nil {
+			return err
+		}
+	}
 	h := w.Header()
 	h.Set(TransportHeader, SSE)
 	h.Set("Cache-Control", "no-store, no-transform")
-	if req.Resumed && c.nothingLeft() {
+	if ended {
 		w.WriteHeader(http.StatusNoContent) // the one answer after which a browser does not come back
 		return nil
 	}
@@ -38,7 +44,8 @@ func (s *Server) ServeSSE(w http.ResponseWriter, r *http.Request, req Request) e
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 
-	out := &sseCarrier{w: w, control: http.NewResponseController(w), conn: c, named: req.Named}
+	out := &sseCarrier{wire: newResponseWire(w, s.cfg.WriteTimeout), conn: c, named: req.Named}
+	s.onCut(st, out.wire.cut)
 	c.out = out
 	out.open()
 	out.buf = sse.AppendRetry(out.buf, s.cfg.Retry)
@@ -50,28 +57,31 @@ func (s *Server) ServeSSE(w http.ResponseWriter, r *http.Request, req Request) e
 		_ = c.flush() // the last words; a reader that is gone misses nothing that it could not ask for
 	}
 	out.clear()
-	_ = out.control.SetWriteDeadline(time.Time{}) // the connection may serve other requests
+	out.wire.release()
 	return nil
 }
 
-// nothingLeft reports whether every subscription has already ended.
-func (c *conn) nothingLeft() bool {
+// nothingLeft reports whether every subscription has already ended. It reads
+// up to the first that has not.
+func (c *conn) nothingLeft(ctx context.Context) (bool, error) {
 	for _, s := range c.subs {
+		if err := s.readFirst(ctx); err != nil {
+			return false, err
+		}
 		b := s.first
 		if !b.Done || len(b.Events) > 0 || b.Gap != nil || b.Reset != nil {
-			return false
+			return false, nil
 		}
 	}
-	return true
+	return true, nil
 }
 
 // sseCarrier is the wire of one event stream.
 type sseCarrier struct {
 	outbox
-	w       http.ResponseWriter
-	control *http.ResponseController
-	conn    *conn
-	named   bool
+	wire  *responseWire
+	conn  *conn
+	named bool
 }
 
 func (o *sseCarrier) event(s *subscription, e *store.Event) {
@@ -125,27 +135,24 @@ func (o *sseCarrier) frame(name string, frame any) {
 	o.buf = sse.AppendData(o.buf, encode(frame))
 }
 
-func (o *sseCarrier) flush() error {
-	size := len(o.buf)
-	if err := o.write(); err != nil {
-		o.clear()
-		return err
-	}
-	o.conn.srv.cfg.Observer.Delivered(SSE, o.clear(), size)
-	return nil
+// place sends an id without an event. Where a filter let the last events not
+// pass, a browser would else come back for them for ever.
+func (o *sseCarrier) place(s *subscription) {
+	o.open()
+	o.buf = append(o.appendID(o.buf, s), '\n')
 }
 
-func (o *sseCarrier) write() error {
-	deadline := time.Now().Add(o.conn.srv.cfg.WriteTimeout)
-	if err := o.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("set write deadline: %w", err)
+func (o *sseCarrier) flush() error {
+	size := len(o.buf)
+	_, err := o.wire.Write(o.buf)
+	if err == nil {
+		err = o.wire.control.Flush()
 	}
-	if _, err := o.w.Write(o.buf); err != nil {
+	if err != nil {
+		o.clear()
 		return fmt.Errorf("write events: %w", err)
 	}
-	if err := o.control.Flush(); err != nil {
-		return fmt.Errorf("flush events: %w", err)
-	}
+	o.conn.srv.cfg.Observer.Delivered(SSE, o.clear(), size)
 	return nil
 }
 

@@ -15,7 +15,9 @@ type subscription struct {
 	req   Request
 	tail  *Tail
 	start int64  // the cursor it began with
-	first *Batch // read when it was attached, until it is sent; then nil
+	first *Batch // read when it was attached, until it is sent; or nil
+
+	greeted bool // hello was sent
 
 	sent  int64 // how far the reader has been brought
 	told  int64 // how far it can know to be
@@ -29,6 +31,19 @@ type subscription struct {
 	rest     *Batch    // the page that held is of; nil without
 	due      time.Time // of held[0]
 	lastTime time.Time // recorded time of the event sent last
+}
+
+// readFirst takes the first page ahead of its turn.
+func (s *subscription) readFirst(ctx context.Context) error {
+	if s.first != nil {
+		return nil
+	}
+	b, err := s.tail.read(ctx)
+	if err != nil {
+		return err
+	}
+	s.first = &b
+	return nil
 }
 
 // ready reports whether a step would find something to do.
@@ -46,14 +61,16 @@ func (c *conn) step(ctx context.Context, s *subscription, now time.Time) (over b
 		return c.stepHeld(s, now)
 	}
 	b := s.first
-	if s.first = nil; b != nil {
-		c.greet(s, b, now)
-	} else {
+	if s.first = nil; b == nil {
 		next, err := s.tail.read(ctx)
 		if err != nil {
 			return true, err
 		}
 		b = &next
+	}
+	if !s.greeted {
+		s.greeted = true
+		c.greet(s, b, now)
 	}
 	c.announce(s, b)
 	if s.req.Speed > 0 && !s.level && len(b.Events) > 0 {
@@ -116,6 +133,7 @@ func (c *conn) settle(s *subscription, b *Batch, now time.Time) (over bool) {
 	}
 	if b.Done {
 		s.bye = reasonUntil
+		c.out.place(s)
 	}
 	return b.Done
 }

@@ -59,7 +59,8 @@ func newTail(log store.Reader, hub *Hub, wake chan struct{}, req Request, limit 
 	}
 }
 
-// seek resolves tail=N, which needs the head.
+// seek resolves tail=N, which needs the head. With until=id the tail is
+// counted from there.
 func (t *Tail) seek(ctx context.Context, log Log) error {
 	if !t.req.FromEnd {
 		return nil
@@ -68,7 +69,11 @@ func (t *Tail) seek(ctx context.Context, log Log) error {
 	if err != nil {
 		return err
 	}
-	t.after = max(s.Head-t.req.Tail, s.Floor-1, 0)
+	end := s.Head
+	if id := t.req.Until.ID; id > 0 {
+		end = min(end, id)
+	}
+	t.after = max(end-t.req.Tail, s.Floor-1, 0)
 	t.epoch = "" // a reader that starts from the end holds nothing of an old history
 	return nil
 }
@@ -120,7 +125,7 @@ func (t *Tail) ready() bool { return t.more || t.watch.Dirty() }
 // read takes one page after the cursor and moves the cursor behind it.
 func (t *Tail) read(ctx context.Context) (Batch, error) {
 	t.watch.Clear()
-	page, err := t.log.Read(ctx, t.req.Session, store.Query{After: t.after, Until: t.req.Until.ID, Limit: t.limit})
+	page, err := t.log.Read(ctx, t.req.Session, store.Query{After: t.after, Until: t.req.Until.ID, Raw: t.req.Raw, Limit: t.limit})
 	if err != nil {
 		return Batch{}, err
 	}

@@ -51,7 +51,7 @@ func (s *Server) StartWebSocket(w http.ResponseWriter, r *http.Request, req Requ
 	}
 	// The request's context ends when the handler returns, the connection
 	// when its peer leaves or its seat is taken away.
-	st, ctx, err := s.enter(context.WithoutCancel(r.Context()), WebSocket)
+	st, ctx, err := s.enter(context.WithoutCancel(r.Context()), WebSocket, true)
 	if err != nil {
 		return err
 	}
@@ -71,6 +71,7 @@ func (s *Server) StartWebSocket(w http.ResponseWriter, r *http.Request, req Requ
 		return nil
 	}
 	c.out = out
+	s.onCut(st, func() { _ = out.wire.Close() })
 	go func() {
 		defer ended()
 		defer leave()
@@ -191,6 +192,8 @@ func (o *wsCarrier) event(s *subscription, e *store.Event) {
 	o.message(o.scratch)
 }
 
+func (o *wsCarrier) place(*subscription) {} // its client has the cursor from caught_up
+
 func (o *wsCarrier) frame(_ string, frame any) { o.message(encode(frame)) }
 
 // message appends one text message, or with lines one line of it.
@@ -228,7 +231,11 @@ func (o *wsCarrier) flush() error {
 	if len(o.conn.subs) > 0 {
 		o.level.Store(o.conn.subs[0].sent)
 	}
+	begin := time.Now()
 	_, err := o.wire.Write(batch)
+	if err == nil && time.Since(begin) >= o.conn.srv.cfg.Heartbeat {
+		o.hear() // it had no ping to answer meanwhile, but it took what it was sent
+	}
 	size := len(batch)
 	events := o.clear()
 	if cap(o.scratch) > scratchKeepMax {

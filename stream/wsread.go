@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -35,7 +36,7 @@ var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // wireConn is the network connection under a WebSocket. The pump's batches,
 // the reading goroutine's answers and the library's control frames meet here:
-// each write is whole frames, and each has the write timeout for itself.
+// each write is whole frames, and each chunk has the write timeout for itself.
 type wireConn struct {
 	net.Conn
 	early   []byte // read by the HTTP server before the upgrade
@@ -56,10 +57,7 @@ func (w *wireConn) Read(p []byte) (int, error) {
 func (w *wireConn) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
-		return 0, fmt.Errorf("set write deadline: %w", err)
-	}
-	return w.Conn.Write(p)
+	return writeChunks(w.Conn, p, func() error { return w.SetWriteDeadline(time.Now().Add(w.timeout)) })
 }
 
 // hijackWriter gives the library a wireConn and small buffers in place of the
@@ -111,6 +109,8 @@ func (o *wsCarrier) readAll(ctx context.Context) *ending {
 		case n > max:
 			end = &ending{code: CloseFrameTooLarge, reason: "frame too large"}
 		case ctx.Err() != nil: // the connection is being closed
+		case !utf8.Valid(buf.Bytes()): // a ref would be sent back in a text message
+			end = &ending{code: CloseBadFrame, reason: "frame is not UTF-8"}
 		default:
 			bad, end = o.handle(ctx, &commands, buf, bad)
 		}
