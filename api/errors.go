@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,6 +32,7 @@ const (
 	codeOriginNotAllowed              = stream.CodeOriginNotAllowed
 	codeHostNotAllowed     store.Code = "host_not_allowed"
 	codeUnknownCommand     store.Code = "unknown_command"
+	codeInvalidSessionBody store.Code = "invalid_session_body"
 )
 
 // refusal is a row of the error table.
@@ -67,6 +69,7 @@ var refusals = map[store.Code]refusal{
 	store.CodeCorrupt:        {status: 500, title: "Stored data is damaged"},
 	store.CodeShutdown:       {status: 503, title: "The server is shutting down", retryable: true, retryAfter: 1},
 
+	codeInvalidSessionBody:          {status: 400, title: "The session's body is malformed"},
 	codeInternal:                    {status: 500, title: "The server made an error"},
 	codeInterrupted:                 {status: 503, title: "The request ended early", retryable: true, retryAfter: 1},
 	codeNotFound:                    {status: 404, title: "There is nothing here"},
@@ -157,7 +160,7 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	row := refusals[refused.Code]
 	p := problem{
 		Type: "urn:konlog:error:" + string(refused.Code), Title: row.title, Status: row.status, Code: refused.Code,
-		Detail: refused.Detail, Instance: r.URL.EscapedPath(), RequestID: requestID(r), Retryable: row.retryable,
+		Detail: detailOf(refused, r), Instance: r.URL.EscapedPath(), RequestID: requestID(r), Retryable: row.retryable,
 	}
 	p.setWant(row.want, refused.Want)
 	var le *lineError
@@ -178,6 +181,20 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	}
 	w.WriteHeader(row.status)
 	_, _ = w.Write(encode(p)) // a client that left is not an error
+}
+
+// detailOf is what people are told. The log does not know what a client can do
+// about a session that is missing, nor by what name the path asked for it.
+func detailOf(refused *store.Error, r *http.Request) string {
+	if refused.Code != store.CodeNotFound {
+		return refused.Detail
+	}
+	rest, named := strings.CutPrefix(r.URL.Path, "/v1/sessions/")
+	id, _, _ := strings.Cut(rest, "/")
+	if !named || store.ValidSessionID(id) != nil {
+		return refused.Detail + "; the first append to a session creates it"
+	}
+	return "there is no session " + id + "; the first append to it creates it"
 }
 
 func (p *problem) setWant(member string, want int64) {

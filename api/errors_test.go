@@ -81,3 +81,27 @@ func TestRequestID(t *testing.T) {
 		}
 	}
 }
+
+// TestHead: what GET answers HEAD answers too, without the body.
+func TestHead(t *testing.T) {
+	r := newRig(t, Config{})
+	wantStatus(t, r.post(eventsPath, `{"type":"text"}`), 201)
+	for _, path := range []string{
+		"/", "/assets/app.js", "/openapi.json", "/healthz", "/readyz", "/health/realtime", "/metrics",
+		"/v1/sessions", "/v1/sessions/s1", "/v1/sessions/nope", eventsPath, "/v1/poll?cursor=s1:0", "/nothing",
+	} {
+		get, head := r.get(path), r.do("HEAD", path, nil)
+		if head.status != get.status || head.body != "" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
+			t.Errorf("%s: HEAD %d %q %v, GET %d", path, head.status, head.body, head.header, get.status)
+		}
+	}
+	wantStatus(t, r.do("HEAD", "/v1/sessions/s1/sse", nil), 405)
+}
+
+func TestTrailingSlash(t *testing.T) {
+	r := newRig(t, Config{})
+	wantStatus(t, r.post(eventsPath, `{"type":"text"}`), 201)
+	if a, b := r.get("/v1/sessions?limit=1"), r.get("/v1/sessions/?limit=1"); a.status != 200 || a.body != b.body {
+		t.Errorf("with the slash %d %s, without %d %s", b.status, b.body, a.status, a.body)
+	}
+}

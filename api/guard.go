@@ -17,6 +17,12 @@ var (
 	nosniff    = []string{"nosniff"}
 	noReferrer = []string{"no-referrer"}
 	sameSite   = []string{"same-site"}
+
+	varyOrigin     = []string{"Origin"}
+	exposedHeaders = []string{"ETag, Retry-After, X-Realtime-Transport"}
+	allowedMethods = []string{"GET, HEAD, POST, PUT, PATCH, DELETE"}
+	allowedHeaders = []string{"Content-Type, Last-Event-ID, Producer-Id, Producer-Epoch, Producer-Seq, Expect-Head"}
+	preflightAge   = []string{"600"} // seconds
 )
 
 // guard stands before the router: it refuses what must not reach a handler and
@@ -27,12 +33,33 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h["X-Content-Type-Options"] = nosniff
 		h["Referrer-Policy"] = noReferrer
 		h["Cross-Origin-Resource-Policy"] = sameSite
+		shared := s.share(h, r)
 		if err := s.admit(r); err != nil {
 			s.writeProblem(w, r, err)
 			return
 		}
+		if shared && r.Method == http.MethodOptions && r.Header["Access-Control-Request-Method"] != nil {
+			h["Access-Control-Allow-Methods"] = allowedMethods
+			h["Access-Control-Allow-Headers"] = allowedHeaders
+			h["Access-Control-Max-Age"] = preflightAge
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// share lets pages of loopback and listed origins read the answer, whatever it
+// is. It names the one origin and allows no cookies: there are none to use.
+func (s *Server) share(h http.Header, r *http.Request) bool {
+	h["Vary"] = varyOrigin // also without an origin: a cache may keep a page
+	values := r.Header["Origin"]
+	if len(values) != 1 || values[0] == "null" || !s.originListed(values[0]) {
+		return false
+	}
+	h["Access-Control-Allow-Origin"] = values
+	h["Access-Control-Expose-Headers"] = exposedHeaders
+	return true
 }
 
 func (s *Server) admit(r *http.Request) error {
@@ -65,15 +92,17 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	if len(values) == 0 {
 		return true
 	}
-	origin := values[0]
+	u, err := url.Parse(values[0])
+	return s.originListed(values[0]) || err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// originListed reports whether the origin is on the list or on loopback.
+func (s *Server) originListed(origin string) bool {
 	if slices.Contains(s.cfg.AllowedOrigins, origin) || slices.Contains(s.cfg.AllowedOrigins, "*") {
 		return true
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false // "null" too: it is what a sandboxed page has
-	}
-	return strings.EqualFold(u.Host, r.Host) || loopbackName(u.Hostname())
+	return err == nil && loopbackName(u.Hostname()) // "null" has no host: it is what a sandboxed page has
 }
 
 // hostAllowed keeps a page elsewhere from reaching a loopback server under its

@@ -67,6 +67,66 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// TestCORS: pages of loopback and listed origins can read every answer, and
+// nobody else's can.
+func TestCORS(t *testing.T) {
+	r := newRig(t, Config{AllowedOrigins: []string{"https://listed.example"}})
+	wantStatus(t, r.post(eventsPath, `{"type":"text"}`), 201)
+	reads := map[string]int{
+		"/v1/sessions/s1": 200, eventsPath: 200, eventsPath + "?wait=1": 200, "/v1/poll?cursor=s1:0": 200, "/v1/sessions/s1/sse?until=1": 200,
+		"/v1/sessions/nope/sse": 404, "/nothing": 404, "/metrics": 200,
+	}
+	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,producer-id"}
+	for origin, ok := range map[string]bool{
+		"http://localhost:5173": true, "http://127.0.0.1:5173": true, "http://[::1]:80": true, "https://listed.example": true,
+		"https://evil.example": false, "http://localhost.evil": false, "https://listed.example:81": false, "null": false, "": false,
+	} {
+		header := []string{"Origin", origin}
+		if origin == "" {
+			header = nil
+		}
+		check := func(what string, a answer, status int) {
+			t.Helper()
+			wantStatus(t, a, status)
+			want := ""
+			if ok {
+				want = origin
+			}
+			h := a.header
+			if got := h.Get("Access-Control-Allow-Origin"); got != want || h.Get("Vary") != "Origin" || h.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s from %q: %v", what, origin, h)
+			}
+			if ok && !strings.Contains(h.Get("Access-Control-Expose-Headers"), "ETag") {
+				t.Errorf("%s from %q exposes nothing: %v", what, origin, h)
+			}
+		}
+		for path, status := range reads {
+			check(path, r.do("GET", path, nil, header...), status)
+		}
+		preflight := r.do("OPTIONS", eventsPath, nil, append(ask, header...)...)
+		check("preflight", preflight, 204)
+		allowed := strings.ToLower(preflight.header.Get("Access-Control-Allow-Headers"))
+		for _, name := range []string{"content-type", "last-event-id", "producer-id", "producer-epoch", "producer-seq", "expect-head"} {
+			if strings.Contains(allowed, name) != ok {
+				t.Errorf("preflight from %q: %s in %q is not %v", origin, name, allowed, ok)
+			}
+		}
+		if (preflight.header.Get("Access-Control-Allow-Methods") != "") != ok || (preflight.header.Get("Access-Control-Max-Age") != "") != ok {
+			t.Errorf("preflight from %q: %v", origin, preflight.header)
+		}
+	}
+	every := newRig(t, Config{AllowedOrigins: []string{"*"}})
+	if got := every.do("GET", "/healthz", nil, "Origin", "null").header.Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("null is told %q", got)
+	}
+	if got := every.do("GET", "/healthz", nil, "Origin", "https://a.example").header.Get("Access-Control-Allow-Origin"); got != "https://a.example" {
+		t.Errorf("with all allowed an origin is told %q", got)
+	}
+	for _, a := range []answer{r.do("GET", "/healthz", nil, "Origin", "http://localhost:1", "Host", "evil.example"), r.do("OPTIONS", eventsPath, nil, append(ask, "Origin", "http://localhost:1", "Host", "evil.example")...)} {
+		wantCode(t, a, 421, codeHostNotAllowed)
+	}
+}
+
 func TestHost(t *testing.T) {
 	r := newRig(t, Config{AllowedHosts: []string{"konlog.example"}})
 	for host, ok := range map[string]bool{
@@ -207,12 +267,16 @@ func TestSwitches(t *testing.T) {
 func TestUnknownSession(t *testing.T) {
 	r := newRig(t, Config{})
 	for _, path := range []string{"/v1/sessions/nope", "/v1/sessions/nope/events", "/v1/sessions/nope/events?wait=1", "/v1/sessions/nope/sse"} {
-		wantCode(t, r.get(path), 404, store.CodeNotFound)
+		if p := wantCode(t, r.get(path), 404, store.CodeNotFound); p.Detail != "there is no session nope; the first append to it creates it" {
+			t.Errorf("%s: detail %q", path, p.Detail)
+		}
 	}
+	wantCode(t, r.get("/v1/poll?cursor=nope:0"), 404, store.CodeNotFound)
 	_, res, err := websocket.Dial(context.Background(), r.http.URL+"/v1/sessions/nope/ws", nil)
 	if err == nil || res.StatusCode != 404 || res.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("upgrade: %v", err)
 	}
+	wantCode(t, r.get("/v1/sessions/nope/ws"), 404, store.CodeNotFound) // not 426, which would be mended in vain
 	wantCode(t, r.get("/v1/sessions/-x/sse"), 400, store.CodeInvalidSession)
 	wantCode(t, r.get("/v1/sessions//sse"), 400, store.CodeInvalidSession)
 }

@@ -31,7 +31,16 @@ func TestOpenAPI(t *testing.T) {
 	}
 	param := regexp.MustCompile(`:(\w+)`)
 	for _, route := range r.api.routes {
+		if route.Path == "/v1/sessions/" { // the same as without the slash
+			continue
+		}
 		name := route.Method + " " + param.ReplaceAllString(route.Path, "{$1}")
+		if get, head := strings.CutPrefix(name, "HEAD "); head { // the description says it once for all
+			if doc.Paths[get]["get"] == nil {
+				t.Errorf("%s without GET", name)
+			}
+			continue
+		}
 		if !described[name] {
 			t.Errorf("%s is not described", name)
 		}

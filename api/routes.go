@@ -1,14 +1,19 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/konlog/konlog/store"
+	"github.com/konlog/konlog/stream"
 )
 
 // router declares every route. api/openapi.json describes the same list, and
-// TestOpenAPI holds the two against each other.
+// TestOpenAPI holds the two against each other. Where GET is not a stream, HEAD
+// is answered too; net/http leaves the body out.
 func (s *Server) router() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) { // of what has no route
@@ -16,37 +21,70 @@ func (s *Server) router() http.Handler {
 		s.metrics.requests.WithLabelValues("other", "other", strconv.Itoa(c.Response().Status)).Inc()
 	}
 	add := func(method, path string, h echo.HandlerFunc) { e.Add(method, path, s.counted(path, h)) }
+	get := func(path string, h echo.HandlerFunc) {
+		add("GET", path, h)
+		add("HEAD", path, h)
+	}
 
-	add("GET", "/v1/sessions", s.listSessions)
-	add("POST", "/v1/sessions", s.createSession)
-	add("GET", "/v1/sessions/:s", s.getSession)
-	add("PUT", "/v1/sessions/:s", s.putSession)
-	add("PATCH", "/v1/sessions/:s", s.patchSession)
+	get("/v1/sessions", s.listSessions)
+	add("POST", "/v1/sessions", aboutSession(s.createSession))
+	get("/v1/sessions/", s.listSessions) // else it would be the session without a name
+	get("/v1/sessions/:s", s.getSession)
+	add("PUT", "/v1/sessions/:s", aboutSession(s.putSession))
+	add("PATCH", "/v1/sessions/:s", aboutSession(s.patchSession))
 	add("DELETE", "/v1/sessions/:s", s.deleteSession)
 	add("POST", "/v1/sessions/:s/close", s.closeSession)
 	add("POST", "/v1/sessions/:s/import", s.importSession)
 
 	add("POST", "/v1/sessions/:s/events", s.postEvents)
-	add("GET", "/v1/sessions/:s/events", s.getEvents)
+	get("/v1/sessions/:s/events", s.getEvents)
 	add("GET", "/v1/sessions/:s/sse", s.getSSE)
-	add("GET", "/v1/sessions/:s/ws", s.getWebSocket)
-	add("GET", "/v1/poll", s.getEvents)
+	add("GET", "/v1/sessions/:s/ws", s.presentFirst(s.getWebSocket))
+	get("/v1/poll", s.getEvents)
 	add("GET", "/v1/sse", s.getSSE)
 	add("GET", "/v1/ws", s.getWebSocket)
 
-	add("GET", "/v1/diag/poll", s.diagPoll)
+	get("/v1/diag/poll", s.diagPoll)
 	add("GET", "/v1/diag/sse", s.diagSSE)
 	add("GET", "/v1/diag/ws", s.diagWebSocket)
 
-	add("GET", "/healthz", s.healthz)
-	add("GET", "/readyz", s.readyz)
-	add("GET", "/health/realtime", s.healthRealtime)
-	add("GET", "/metrics", s.metrics.serve)
-	add("GET", "/openapi.json", s.openAPI)
-	add("GET", "/", s.page)
-	add("GET", "/assets/:file", s.asset)
+	get("/healthz", s.healthz)
+	get("/readyz", s.readyz)
+	get("/health/realtime", s.healthRealtime)
+	get("/metrics", s.metrics.serve)
+	get("/openapi.json", s.openAPI)
+	get("/", s.page)
+	get("/assets/:file", s.asset)
 	s.routes = e.Routes()
 	return e
+}
+
+// aboutSession gives refusals of a session's body their own code: its members
+// are no event's, and no parameters.
+func aboutSession(h echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := h(c)
+		var refused *store.Error
+		if errors.As(err, &refused) && (refused.Code == store.CodeInvalidEvent || refused.Code == store.CodeInvalidQuery) {
+			return store.Because(codeInvalidSessionBody, err, refused.Detail)
+		}
+		return err
+	}
+}
+
+// presentFirst puts "there is no such session" before "this needs an upgrade":
+// the second would be mended in vain.
+func (s *Server) presentFirst(h echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := h(c)
+		if store.CodeOf(err) != stream.CodeUpgradeRequired {
+			return err
+		}
+		if _, missing := s.log.Session(c.Request().Context(), sessionID(c)); missing != nil {
+			return at("session", sessionID(c), missing)
+		}
+		return err
+	}
 }
 
 // counted counts the answers of one route by status, refusals included.

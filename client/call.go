@@ -36,7 +36,7 @@ func (c *Client) do(ctx context.Context, r *call, out any) (int, error) {
 		}
 		var se *StatusError
 		answered := errors.As(err, &se)
-		again := !answered
+		again := !answered && (r.method != http.MethodGet || !errors.Is(err, ErrUnreadable))
 		wait := jitter(attempt, c.retry.WaitMin, c.retry.WaitMax)
 		if answered {
 			again = transient(se.Status, store.CodeOf(err))
@@ -123,13 +123,18 @@ func decodeBody(r io.Reader, out any) error {
 		return fmt.Errorf("read answer: %w", err)
 	}
 	if len(b) > answerBytesMax {
-		return fmt.Errorf("answer is over the limit of %d bytes", answerBytesMax)
+		return fmt.Errorf("answer over the limit of %d bytes: %w", answerBytesMax, ErrUnreadable)
 	}
 	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("decode answer: %w", err)
+	err = json.Unmarshal(b, out)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) && syntax.Offset >= int64(len(b)) {
+		return fmt.Errorf("decode answer: %w", io.ErrUnexpectedEOF) // cut on its way, by what does not count bytes
+	}
+	if err != nil {
+		return fmt.Errorf("decode answer: %w: %w", ErrUnreadable, err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -80,10 +81,12 @@ func (w *wsCarrier) read() error {
 	switch {
 	case websocket.CloseStatus(err) == 4404:
 		return fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return fmt.Errorf("frame over the limit of %d bytes: %w: %w", frameBytesMax, ErrUnreadable, err)
 	case err != nil:
 		return fmt.Errorf("read frame: %w", err)
 	case kind != websocket.MessageText:
-		return fmt.Errorf("binary message: %w", errFrame)
+		return fmt.Errorf("binary message: %w", ErrUnreadable)
 	}
 	w.msg = b
 	return nil
@@ -126,6 +129,9 @@ func (t *tail) openSSE(ctx context.Context) (carrier, error) {
 func (s *sseCarrier) next() (frame, error) {
 	for {
 		e, err := s.in.Next()
+		if errors.Is(err, sse.ErrLineTooLong) {
+			return frame{}, fmt.Errorf("read stream: %w: %w", ErrUnreadable, err)
+		}
 		if err != nil {
 			return frame{}, fmt.Errorf("read stream: %w", err)
 		}
@@ -176,7 +182,7 @@ func (p *pollCarrier) fetch() error {
 		if t.level > 0 && t.level0 && time.Since(p.begun) >= t.c.times.pollStay {
 			return errStepUp
 		}
-		if t.o.Follow {
+		if !t.o.NoFollow {
 			q.Set("wait", strconv.Itoa(int(t.c.times.pollWait/time.Second)))
 		}
 	} else if t.o.Tail == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 
@@ -36,6 +37,12 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return "the transport does not get through: " + e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
+// finalError is a refusal of a stream that trying again would not change.
+type finalError struct{ err error }
+
+func (e *finalError) Error() string { return e.err.Error() }
+func (e *finalError) Unwrap() error { return e.err }
+
 // carrier is one connection. next waits for a frame; close releases all.
 type carrier interface {
 	next() (frame, error)
@@ -45,13 +52,14 @@ type carrier interface {
 // connection carries one connection until it ends, and says how it did.
 func (t *tail) connection() error {
 	t.connected, t.renewed, t.level0 = false, false, false
+	t.reached.Store(false)
 	ctx, cancel := context.WithCancelCause(t.ctx)
 	defer cancel(nil)
 	// The time to the hello is counted from before dialling: a proxy that
 	// swallows the upgrade looks the same as one that swallows the frames.
 	watch := time.AfterFunc(t.c.times.hello, func() { cancel(errNoHello) })
 	defer func() { watch.Stop() }()
-	car, err := t.open(ctx)
+	car, err := t.open(httptrace.WithClientTrace(ctx, t.trace()))
 	if err != nil {
 		return because(ctx, err)
 	}
@@ -77,6 +85,19 @@ func (t *tail) connection() error {
 	}
 }
 
+// trace notes that a connection was made. It runs on the goroutine of the
+// transport, so the tail reads what it noted after the request only.
+func (t *tail) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { t.reached.Store(true) }}
+}
+
+// answered reports whether err is what somebody at the address answered.
+func answered(err error) bool {
+	var other *refusedError
+	var se *StatusError
+	return errors.As(err, &other) || errors.As(err, &se)
+}
+
 // because prefers the reason for which we cancelled to what came of it.
 func because(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
@@ -98,7 +119,7 @@ func (t *tail) open(ctx context.Context) (carrier, error) {
 // apply acts on a frame.
 func (t *tail) apply(f *frame) error {
 	if !t.connected && f.kind != frameHello && f.kind != frameBye && f.kind != frameError {
-		return fmt.Errorf("%s before the hello: %w", f.kind, errFrame)
+		return fmt.Errorf("%s before the hello", f.kind)
 	}
 	switch f.kind {
 	case frameEvent:
@@ -127,7 +148,11 @@ func (t *tail) apply(f *frame) error {
 		wait := min(max(time.Duration(f.ReconnectMs)*time.Millisecond, 0), reconnectMax)
 		return &byeError{reason: f.Reason, wait: wait}
 	case frameError:
-		return &store.Error{Code: f.Code, Detail: f.Detail}
+		refusal := &store.Error{Code: f.Code, Detail: f.Detail}
+		if !f.Retryable {
+			return &finalError{refusal}
+		}
+		return refusal
 	}
 	return nil
 }
@@ -179,7 +204,7 @@ func (t *tail) caughtUp(id int64) error {
 		t.level0 = true
 		t.tell(State{Kind: StateCaughtUp})
 	}
-	if !t.o.Follow {
+	if t.o.NoFollow {
 		return errEnd
 	}
 	return nil
@@ -223,7 +248,8 @@ func (t *tail) ended() bool {
 
 // final reports whether going on makes no sense.
 func final(err error) bool {
-	if errors.Is(err, errEnd) {
+	var stop *finalError
+	if errors.Is(err, errEnd) || errors.Is(err, ErrUnreadable) || errors.As(err, &stop) {
 		return true
 	}
 	switch websocket.CloseStatus(err) {
@@ -242,7 +268,7 @@ func final(err error) bool {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
 	}
-	return se.Status >= 400 && se.Status < 500
+	return se.Status >= 400 && se.Status < 500 || se.hopeless
 }
 
 // refusal reports whether the transport as such was refused, so that another

@@ -9,7 +9,7 @@ import (
 var errHole = errors.New("events are missing and nothing was said of them")
 
 // errFrame marks what a server of this protocol does not send.
-var errFrame = errors.New("not a frame of this protocol")
+var errFrame = fmt.Errorf("not a frame of this protocol: %w", ErrUnreadable)
 
 // cursor guards the order of a session's events: whatever a server or what is
 // between sends, nothing passes twice, out of order or after a silent hole.

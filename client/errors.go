@@ -20,6 +20,10 @@ import (
 // Producer, finds out.
 var ErrOutcomeUnknown = errors.New("the outcome is unknown")
 
+// ErrUnreadable is matched by the error for an answer of the server that came
+// whole and is over the size limit, or not what this protocol says.
+var ErrUnreadable = errors.New("the server's answer cannot be read")
+
 // StatusError is an answer of the server, or of something on the way to it,
 // that is not a success. It unwraps to the server's own *store.Error when
 // there is one.
@@ -28,8 +32,10 @@ type StatusError struct {
 	URL        string // without query and credentials
 	Status     int
 	RetryAfter time.Duration // what the server asked us to wait, or 0
+	Line       int           // of a streamed body, from 1, which the server refused; or 0
 
-	refusal *store.Error // or nil
+	refusal  *store.Error // or nil
+	hopeless bool         // the server says that the same request will not succeed later
 }
 
 func (e *StatusError) Error() string {
@@ -51,30 +57,32 @@ func (e *StatusError) Unwrap() error {
 // problem is the part of an application/problem+json answer that we use.
 type problem struct {
 	Code     string          `json:"code"`
+	Retry    *bool           `json:"retryable"`
 	Title    string          `json:"title"`
 	Detail   string          `json:"detail"`
 	Expected json.RawMessage `json:"expected"` // the seq, of producer_gap
+	Line     int             `json:"line"`     // of a streamed body
 	Head     json.RawMessage `json:"head"`     // of head_moved and restore_gap
 	Epoch    json.RawMessage `json:"epoch"`    // of producer_fenced
 }
 
-// refusalOf decodes a problem, or returns nil when b is none.
-func refusalOf(b []byte) *store.Error {
+// decode takes what we use of a problem. When b is none it changes nothing.
+func (e *StatusError) decode(b []byte) {
 	var p problem
 	if json.Unmarshal(b, &p) != nil || p.Code == "" {
-		return nil
+		return
 	}
 	if p.Detail == "" {
 		p.Detail = p.Title
 	}
-	e := &store.Error{Code: store.Code(p.Code), Detail: p.Detail}
+	refusal := &store.Error{Code: store.Code(p.Code), Detail: p.Detail}
 	for _, v := range []json.RawMessage{p.Expected, p.Head, p.Epoch} {
 		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-			e.Want = n
+			refusal.Want = n
 			break
 		}
 	}
-	return e
+	e.refusal, e.Line, e.hopeless = refusal, p.Line, p.Retry != nil && !*p.Retry
 }
 
 // statusError reads the refusal in resp. It does not close the body.
@@ -86,7 +94,7 @@ func statusError(resp *http.Response, method string, u *url.URL) *StatusError {
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && kind == "application/problem+json" {
 		b, err := io.ReadAll(io.LimitReader(resp.Body, problemMax))
 		if err == nil {
-			e.refusal = refusalOf(b)
+			e.decode(b)
 		}
 	}
 	return e

@@ -118,7 +118,7 @@ func (w *eventWire) event(b []byte) (Event, error) {
 	if w.Raw != nil {
 		var err error
 		if raw, err = store.ParseRaw(w.Raw); err != nil {
-			return Event{}, fmt.Errorf("event %d raw: %w", w.ID, err)
+			return Event{}, fmt.Errorf("event %d raw: %w: %w", w.ID, errFrame, err)
 		}
 	}
 	return Event{

@@ -36,11 +36,15 @@ func Example() {
 			log.Fatal(err)
 		}
 	}
+	// The loop follows the session for as long as ctx lives.
 	for e, err := range c.Tail(ctx, "s1", client.TailOptions{}) {
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Printf("%d %s %s\n", e.ID, e.Type, e.Data)
+		if e.ID == 2 {
+			break
+		}
 	}
 	// Output:
 	// 1 text {"text":"durable"}

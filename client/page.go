@@ -133,18 +133,31 @@ func (c *Client) Read(ctx context.Context, session string, q PageQuery) (Page, e
 	return p, nil
 }
 
-// exportPage is how many events Export asks for at a time.
-const exportPage = 1000
+// Export asks for exportPageMin events at first, and for more while they are
+// small. The lines of an event may be 6 MiB as JSON, so the answer to the least
+// number stays below answerBytesMax whatever the server counts.
+const (
+	exportPageMin   = 8
+	exportPageMax   = 512
+	exportPageBytes = 1 << 20 // a page below it is small
+)
 
 // Export yields the events after the cursor up to the head as it stood at the
 // start, with the agents' own lines; Event.JSON is the line that Import takes.
 // When events are gone it begins at the first that is left; it ends with an
-// error when the history is replaced or trimmed while it runs.
+// error when the history is replaced or trimmed while it runs. Damaged data
+// (store.ErrCorrupt, ErrUnreadable) ends it just before the event that cannot
+// be read; Export after that one goes on.
 func (c *Client) Export(ctx context.Context, session string, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		first := Page{}
+		limit := exportPageMin
 		for next := after; first.Epoch == "" || next < first.Head; {
-			p, err := c.Read(ctx, session, PageQuery{After: next, Limit: exportPage, Raw: true})
+			p, err := c.exportPage(ctx, session, PageQuery{After: next, Limit: limit, Raw: true})
+			if err != nil && limit > 1 && ctx.Err() == nil {
+				limit = 1 // up to what cannot be read, or is too much at a time
+				continue
+			}
 			if err == nil && first.Epoch == "" {
 				first = p
 				next = max(next, p.Floor-1)
@@ -156,17 +169,31 @@ func (c *Client) Export(ctx context.Context, session string, after int64) iter.S
 				yield(Event{}, fmt.Errorf("export %s: %w", session, err))
 				return
 			}
+			size := 0
 			for _, e := range p.Events {
-				if e.ID > first.Head {
+				if e.ID > first.Head || !yield(e, nil) {
 					return
 				}
-				if !yield(e, nil) {
-					return
-				}
-				next = e.ID
+				next, size = e.ID, size+len(e.JSON)
+			}
+			if size < exportPageBytes {
+				limit = min(2*limit, exportPageMax)
+			} else {
+				limit = max(limit/2, 1)
 			}
 		}
 	}
+}
+
+// exportPage reads a page. Several events are asked for once: what cuts the
+// answer may be one of them, and trying again would not change that.
+func (c *Client) exportPage(ctx context.Context, session string, q PageQuery) (Page, error) {
+	if q.Limit == 1 {
+		return c.Read(ctx, session, q)
+	}
+	once := *c
+	once.retry.Attempts = 1
+	return once.Read(ctx, session, q)
 }
 
 // exportable reports what is wrong with a page that should follow after.

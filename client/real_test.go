@@ -60,7 +60,7 @@ func TestI9_RealServerGivesTheSameBytesOnEveryTransport(t *testing.T) {
 	var first []string
 	for _, transport := range []string{"auto", "ws", "sse", "poll"} {
 		var got []string
-		for e, err := range c.Tail(ctx, "s1", client.TailOptions{Transport: transport, Raw: true, Follow: true}) {
+		for e, err := range c.Tail(ctx, "s1", client.TailOptions{Transport: transport, Raw: true}) {
 			if err != nil {
 				t.Fatalf("%s: %v", transport, err)
 			}
@@ -102,11 +102,11 @@ func TestRealServerEndsAndRefusals(t *testing.T) {
 			o    client.TailOptions
 			want int
 		}{
-			"until":    {client.TailOptions{Until: "8", Follow: true}, 8},
-			"tail":     {client.TailOptions{Tail: 3}, 3},
-			"types":    {client.TailOptions{Types: []string{"b"}}, 10},
-			"beyond":   {client.TailOptions{After: 99}, 20},
-			"caughtup": {client.TailOptions{After: 15}, 5},
+			"until":    {client.TailOptions{Until: "8"}, 8},
+			"tail":     {client.TailOptions{Tail: 3, NoFollow: true}, 3},
+			"types":    {client.TailOptions{Types: []string{"b"}, NoFollow: true}, 10},
+			"beyond":   {client.TailOptions{After: 99, NoFollow: true}, 20},
+			"caughtup": {client.TailOptions{After: 15, NoFollow: true}, 5},
 		} {
 			tc.o.Transport = transport
 			n := 0
@@ -120,12 +120,12 @@ func TestRealServerEndsAndRefusals(t *testing.T) {
 				t.Errorf("%s %s: %d events, want %d", transport, name, n, tc.want)
 			}
 		}
-		for _, err := range c.Tail(ctx, "nobody", client.TailOptions{Transport: transport, Follow: true}) {
+		for _, err := range c.Tail(ctx, "nobody", client.TailOptions{Transport: transport}) {
 			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: got %v, want not found", transport, err)
 			}
 		}
-		for _, err := range c.Tail(ctx, "s1", client.TailOptions{Transport: transport, Until: "x"}) {
+		for _, err := range c.Tail(ctx, "s1", client.TailOptions{Transport: transport, Until: "x", NoFollow: true}) {
 			if store.CodeOf(err) != store.CodeInvalidQuery {
 				t.Errorf("%s: got %v, want invalid query", transport, err)
 			}
@@ -153,7 +153,7 @@ func TestRealServerDeleteEndsTheTail(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		for _, err := range c.Tail(ctx, "s1", client.TailOptions{Transport: transport, Follow: true}) {
+		for _, err := range c.Tail(ctx, "s1", client.TailOptions{Transport: transport}) {
 			if err != nil {
 				if !errors.Is(err, store.ErrNotFound) {
 					t.Errorf("%s: got %v, want not found", transport, err)

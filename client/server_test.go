@@ -224,7 +224,7 @@ func TestP3_CutConnections(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			f := newFake(t, 5000)
 			f.cutMax = 400
-			collect(t, newClient(t, f), f, TailOptions{Transport: transport}, 1, 5000)
+			collect(t, newClient(t, f), f, TailOptions{Transport: transport, NoFollow: true}, 1, 5000)
 			if f.total() < 10 {
 				t.Fatalf("%d connections: nothing was cut", f.total())
 			}
@@ -236,7 +236,7 @@ func TestP3_EventsSentTwicePassOnce(t *testing.T) {
 	for _, transport := range []string{"ws", "sse"} {
 		f := newFake(t, 300)
 		f.double = true
-		collect(t, newClient(t, f), f, TailOptions{Transport: transport}, 1, 300)
+		collect(t, newClient(t, f), f, TailOptions{Transport: transport, NoFollow: true}, 1, 300)
 	}
 }
 
@@ -244,7 +244,7 @@ func TestP6_SilentHoleIsNeverDelivered(t *testing.T) {
 	for _, hole := range []int64{50, 100} { // in the middle, and the last one
 		f := newFake(t, 100)
 		f.hole = hole
-		collect(t, newClient(t, f), f, TailOptions{Transport: "ws"}, 1, 100)
+		collect(t, newClient(t, f), f, TailOptions{Transport: "ws", NoFollow: true}, 1, 100)
 		if f.total() < 2 {
 			t.Fatal("the hole did not force a new connection")
 		}
@@ -269,7 +269,7 @@ func TestStepDown(t *testing.T) {
 			if f.hang {
 				c.times.hello = 100 * time.Millisecond
 			}
-			collect(t, c, f, TailOptions{}, 1, 20)
+			collect(t, c, f, TailOptions{NoFollow: true}, 1, 20)
 			if f.connects[tc.want].Load() == 0 {
 				t.Fatalf("connections %v", f.connects[tc.want].Load())
 			}
@@ -283,7 +283,7 @@ func TestStepDown(t *testing.T) {
 func TestFixedTransportRefusedIsFinal(t *testing.T) {
 	f := newFake(t, 5)
 	f.wsStatus = 403
-	for _, err := range newClient(t, f).Tail(t.Context(), "s1", TailOptions{Transport: "ws", Follow: true}) {
+	for _, err := range newClient(t, f).Tail(t.Context(), "s1", TailOptions{Transport: "ws"}) {
 		var se *StatusError
 		if !errors.As(err, &se) || se.Status != 403 {
 			t.Fatalf("got %v, want status 403", err)
@@ -300,11 +300,11 @@ func TestP6_GapAndResetAreTold(t *testing.T) {
 		f.floor, f.silentGap = 11, silent
 		f.epoch.Store("e2")
 		var kinds []string
-		o := TailOptions{Transport: "sse", After: 20, Epoch: "e1", OnState: func(s State) {
+		o := TailOptions{Transport: "sse", After: 20, Epoch: "e1", NoFollow: true, OnState: func(s State) {
 			if s.Kind == StateGap && (s.From != 1 || s.To != 10) {
 				t.Errorf("gap %d to %d", s.From, s.To)
 			}
-			kinds = append(kinds, s.Kind)
+			kinds = append(kinds, s.Kind.String())
 		}}
 		collect(t, newClient(t, f), f, o, 11, 30)
 		if got := strings.Join(kinds, " "); got != "reset connected status gap caught_up" {
@@ -321,7 +321,7 @@ func TestSilenceForcesReconnect(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen := 0
-	o := TailOptions{Transport: "ws", Follow: true, OnState: func(s State) {
+	o := TailOptions{Transport: "ws", OnState: func(s State) {
 		if s.Kind == StateDisconnected {
 			if !errors.Is(s.Err, errSilent) {
 				t.Errorf("got %v", s.Err)
@@ -343,7 +343,7 @@ func TestSilenceForcesReconnect(t *testing.T) {
 
 func TestTailOptionStartsThere(t *testing.T) {
 	f := newFake(t, 100)
-	collect(t, newClient(t, f), f, TailOptions{Transport: "ws", Tail: 7}, 94, 100)
+	collect(t, newClient(t, f), f, TailOptions{Transport: "ws", Tail: 7, NoFollow: true}, 94, 100)
 }
 
 // log is an append endpoint that loses answers.

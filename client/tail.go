@@ -8,13 +8,14 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/konlog/konlog/store"
 )
 
-// TailOptions say what to tail and how. The zero value reads what there is from
-// the first event and ends.
+// TailOptions say what to tail and how. The zero value reads from the first
+// event on and follows: it goes on with new events as they come.
 type TailOptions struct {
 	After     int64    // begin after this id
 	Tail      int      // or this many events before the head, when > 0
@@ -25,27 +26,33 @@ type TailOptions struct {
 	Raw       bool     // with the agents' own lines
 	Until     string   // an event id or RFC 3339 time: end there
 	Speed     float64  // replay at the recorded pace times this; not with poll
-	Follow    bool     // go on with new events as they come
+	NoFollow  bool     // end when all there is was read, instead of going on with new events
 
 	// OnState is told what happens beside the events, on the goroutine of the
 	// loop, between two events. It may be nil.
 	OnState func(State)
 }
 
+// StateKind says what a State tells.
+type StateKind string
+
 // The kinds of State.
 const (
-	StateConnected    = "connected"    // a transport works: Transport, Head, Status
-	StateDisconnected = "disconnected" // it broke: Err, and Wait until the next attempt
-	StateDowngrade    = "downgrade"    // Transport is tried from now on, because of Err
-	StateCaughtUp     = "caught_up"    // the replay is over, events are live
-	StateStatus       = "status"       // the session's Status changed
-	StateGap          = "gap"          // the events From to To will not come, for Reason
-	StateReset        = "reset"        // drop what came before: the history begins anew, for Reason
+	StateConnected    StateKind = "connected"    // a transport works: Transport, Head, Status
+	StateDisconnected StateKind = "disconnected" // it broke: Err, and Wait until the next attempt
+	StateDowngrade    StateKind = "downgrade"    // Transport is tried from now on, because of Err
+	StateCaughtUp     StateKind = "caught_up"    // the replay is over, events are live
+	StateStatus       StateKind = "status"       // the session's Status changed
+	StateGap          StateKind = "gap"          // the events From to To will not come, for Reason
+	StateReset        StateKind = "reset"        // drop what came before: the history begins anew, for Reason
 )
+
+// String returns the kind's name.
+func (k StateKind) String() string { return string(k) }
 
 // State is something that a tail tells beside the events.
 type State struct {
-	Kind      string
+	Kind      StateKind
 	Transport string // "ws", "sse" or "poll"
 	Session   string
 	Epoch     string
@@ -66,7 +73,9 @@ type timing struct {
 	hello      time.Duration // from dialling to the first frame
 	heartbeat  time.Duration // when the server does not name its own
 	backoffMin time.Duration
+	backoffLow time.Duration // the longest pause while the trouble is young
 	backoffMax time.Duration
+	young      time.Duration
 	stepUp     time.Duration // after a step down, the better transport is tried again
 	pollWait   time.Duration
 	pollStay   time.Duration // a poll that works is left this often to step up
@@ -74,7 +83,7 @@ type timing struct {
 
 var defaultTiming = timing{
 	hello: 4 * time.Second, heartbeat: 10 * time.Second,
-	backoffMin: 250 * time.Millisecond, backoffMax: 20 * time.Second,
+	backoffMin: 250 * time.Millisecond, backoffLow: 2 * time.Second, backoffMax: 20 * time.Second, young: time.Minute,
 	stepUp: time.Minute, pollWait: 20 * time.Second, pollStay: 5 * time.Minute,
 }
 
@@ -87,9 +96,14 @@ const (
 
 // Tail yields the session's events, each once and in order, and resumes by
 // itself. The error is the last thing it yields: the session does not exist or
-// was deleted, access was refused, the query is not valid, no transport gets
-// through at all, or ctx is done. Without Follow it ends when it has caught up;
-// with Until, there. Each use of the iterator begins anew.
+// was deleted, access was refused, the query is not valid, the server says that
+// trying again is of no use (such as store.ErrCorrupt), its answer cannot be
+// read (ErrUnreadable), no transport gets through at all, or ctx is done. With
+// NoFollow it ends when it has caught up; with Until, there. Each use of the
+// iterator begins anew.
+//
+// A server that is down says nothing about the transport: the tail then tries
+// again about once a second, after a minute less often.
 func (c *Client) Tail(ctx context.Context, session string, o TailOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		t := &tail{c: c, ctx: ctx, session: session, o: o, carry: transports, yield: yield}
@@ -120,8 +134,10 @@ type tail struct {
 	level   int      // index of the one in use
 	refused int      // bit per transport: it was refused since the last hello
 	down    time.Time
-	fails   int // attempts in a row that ended before the hello
-	attempt int // pauses in a row without progress
+	fails   int         // attempts in a row that ended before the hello
+	attempt int         // pauses in a row without progress
+	broken  time.Time   // the first of them
+	reached atomic.Bool // on this attempt: somebody took the connection
 
 	begun     bool // a hello came: o.Tail is done with
 	connected bool // on this connection: a hello came
@@ -165,7 +181,14 @@ func (t *tail) run() error {
 // and on which transport to go on. The error is for when nothing is left.
 func (t *tail) failed(err error) (time.Duration, error) {
 	times := &t.c.times
-	wait := jitter(t.attempt, times.backoffMin, times.backoffMax)
+	if t.attempt == 0 {
+		t.broken = time.Now()
+	}
+	longest := times.backoffMax
+	if time.Since(t.broken) < times.young {
+		longest = min(longest, times.backoffLow)
+	}
+	wait := jitter(t.attempt, times.backoffMin, longest)
 	t.attempt++
 	var bye *byeError
 	var se *StatusError
@@ -175,7 +198,13 @@ func (t *tail) failed(err error) (time.Duration, error) {
 	case errors.As(err, &se):
 		wait = max(wait, se.RetryAfter)
 	}
-	if !t.connected {
+	switch {
+	case t.connected:
+	case !t.reached.Load() && !answered(err):
+		// Nobody is there, which says nothing about the transport. Who comes back
+		// is asked for the best one again.
+		t.level, t.fails, t.refused = 0, 0, 0
+	default:
 		t.fails++
 		definite := refusal(err)
 		if definite {
@@ -200,10 +229,10 @@ func (t *tail) failed(err error) (time.Duration, error) {
 func (t *tail) stepDown(definite bool, err error) bool {
 	next := t.level + 1
 	if next == len(t.carry) {
-		if !definite {
-			return false
-		}
 		next = 0
+	}
+	if next == t.level {
+		return false // the only one
 	}
 	for t.refused&(1<<next) != 0 && next < len(t.carry)-1 {
 		next++

@@ -7,5 +7,5 @@ import "embed"
 
 // Files are the page's files, index.html among them.
 //
-//go:embed index.html style.css app.js
+//go:embed index.html style.css app.js agent.js
 var Files embed.FS

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -49,30 +47,4 @@ the copy have a new epoch, so readers that had seen more are told to start over.
 	cmd.Flags().StringVar(&to, "to", "", "the file to write")
 	addFlags(cmd.Flags(), dataSetting)
 	return cmd
-}
-
-// databaseFile is the file of a data directory by which it is known.
-const databaseFile = "konlog.db"
-
-// dataDir returns the data directory of the settings, which must exist.
-func (a *app) dataDir(cmd *cobra.Command) (string, error) {
-	c, err := a.config(cmd)
-	if err != nil {
-		return "", err
-	}
-	dir := c.text("data")
-	root, err := os.OpenRoot(dir)
-	if err == nil {
-		defer root.Close()
-		_, err = root.Stat(databaseFile)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		f := failf("there is no konlog data in %s", dir)
-		f.code = exitNotFound
-		return "", f.because("--data names the directory that konlog serve was given")
-	}
-	if err != nil {
-		return "", failf("data directory: %w", err)
-	}
-	return dir, nil
 }

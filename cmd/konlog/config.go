@@ -36,6 +36,8 @@ type setting struct {
 	def  string
 	min  string // the least value that makes sense, or ""
 	doc  string
+
+	absent bool // what it switches on is not in this version
 }
 
 func (s setting) flagName() string { return strings.ReplaceAll(s.key, ".", "-") }
@@ -154,6 +156,9 @@ func resolve(flags *pflag.FlagSet, env func(string) (string, bool), file string)
 		}
 		if err := s.check(v.text); err != nil {
 			return nil, usagef("setting %s (%s): %w", s.key, v.origin, err).because("konlog config --help shows every setting with its form")
+		}
+		if on, _ := strconv.ParseBool(v.text); on && s.absent {
+			return nil, usagef("setting %s (%s): not in this version", s.key, v.origin).because("leave it off")
 		}
 		c[s.key] = v
 	}
@@ -276,6 +281,31 @@ func nearest(key string) string {
 		}
 	}
 	return best
+}
+
+// testVariables begin the names that only the project's tests read.
+var testVariables = []string{"KONLOG_CRASH_", "KONLOG_PARITY_", "KONLOG_SLOW_", "KONLOG_RECORDINGS"}
+
+// warnOfEnvironment names variables that look like settings and are none. They
+// are no errors: a cluster sets KONLOG_SERVICE_HOST for a service of that name.
+func (a *app) warnOfEnvironment() {
+	if a.environ == nil || a.warned {
+		return
+	}
+	a.warned = true
+	known := []string{"KONLOG_CONFIG"}
+	for _, s := range settings {
+		known = append(known, s.envName())
+	}
+	for _, pair := range a.environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		ours := strings.HasPrefix(name, "KONLOG_") && !slices.ContainsFunc(testVariables, func(p string) bool { return strings.HasPrefix(name, p) })
+		if !ours || slices.Contains(known, name) {
+			continue
+		}
+		near := slices.MinFunc(known, func(x, y string) int { return edits(name, x) - edits(name, y) })
+		fmt.Fprintf(a.stderr, "konlog: the variable %s is no setting and has no effect; did you mean %s?\n", printable(name), near)
+	}
 }
 
 // edits is the Levenshtein distance.

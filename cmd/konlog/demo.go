@@ -172,7 +172,7 @@ func (d *demo) watch(ctx context.Context, transport string, after, last int64) (
 	defer kill()
 	h := &humanPrinter{w: &barWriter{w: d.w, bar: d.p.dim("     │ ")}, p: d.p}
 	defer h.end()
-	for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{After: after, Transport: transport, Follow: true}) {
+	for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{After: after, Transport: transport}) {
 		if err != nil {
 			return after, err
 		}
@@ -229,7 +229,7 @@ func (d *demo) replay(ctx context.Context) error {
 	for _, transport := range []string{"ws", "sse", "poll"} {
 		began, n, sum := time.Now(), 0, sha256.New()
 		lines.Reset()
-		for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{Transport: transport}) {
+		for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{Transport: transport, NoFollow: true}) {
 			if err != nil {
 				return err
 			}

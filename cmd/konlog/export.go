@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,7 +34,8 @@ func (a *app) exportCommand() *cobra.Command {
 {"konlog":"export/1","id":…} and then its events in order, each as the server
 sends it, with the agents' own lines as "raw". konlog import reads it back.
 
-What is appended while it runs may be left out, but never anything before it.`,
+What is appended while it runs may be left out, but never anything before it.
+Events that are damaged are left out and named, and the exit code is 1.`,
 		Example: `  konlog export --out all.jsonl
   konlog export --session s1 > s1.jsonl`,
 		Args: cobra.NoArgs,
@@ -45,7 +47,15 @@ What is appended while it runs may be left out, but never anything before it.`,
 			if out == "-" {
 				return a.export(cmd.Context(), cl, a.stdout, sessions)
 			}
-			return writeWhole(out, func(w io.Writer) error { return a.export(cmd.Context(), cl, w, sessions) })
+			var left error
+			err = writeWhole(out, func(w io.Writer) error {
+				err := a.export(cmd.Context(), cl, w, sessions)
+				if errors.Is(err, errLeftOut) {
+					left, err = err, nil // the file is as whole as it can be
+				}
+				return err
+			})
+			return errors.Join(err, left)
 		},
 	}
 	cmd.Flags().StringArrayVar(&sessions, "session", nil, "only this session; may be repeated")
@@ -79,39 +89,105 @@ func (a *app) export(ctx context.Context, cl *client.Client, w io.Writer, ids []
 	}
 	bar := a.progress("export", "events", total)
 	buf := bufio.NewWriterSize(w, 256<<10)
-	done := int64(0)
+	done, missing := int64(0), 0
 	for _, s := range sessions {
-		if err := exportSession(ctx, cl, buf, s, func() { done++; bar.at(done, total) }); err != nil {
+		e := exporter{client: cl, w: buf, session: s, wrote: func() { done++; bar.at(done, total) }}
+		if err := e.run(ctx); err != nil {
 			bar.end("")
 			return fmt.Errorf("export session %s: %w", s.ID, err)
 		}
+		for _, text := range e.missing {
+			fmt.Fprintln(a.stderr, "missing: "+printable(text))
+		}
+		missing += len(e.missing)
 	}
 	if err := buf.Flush(); err != nil {
 		bar.end("")
 		return failf("%w", err)
 	}
-	bar.end("%d sessions, %d events", len(sessions), done)
+	bar.end("%s, %s", count(len(sessions), "session"), count(done, "event"))
+	if missing > 0 {
+		return failf("%w", errLeftOut).because("konlog verify says what is damaged; a backup may hold it")
+	}
 	return nil
 }
 
-// exportSession writes the events up to the head that the header states.
-func exportSession(ctx context.Context, cl *client.Client, w io.Writer, s store.Session, wrote func()) error {
-	if err := printJSON(w, exportHeader{exportFormat, objectOf(s)}); err != nil {
-		return err
+// errLeftOut is the end of an export that wrote all that can be read.
+var errLeftOut = errors.New("some events could not be read and are missing from the export")
+
+// exporter writes one session.
+type exporter struct {
+	client  *client.Client
+	w       io.Writer
+	session store.Session
+	wrote   func()
+	missing []string // what could not be read
+}
+
+// damageRunMax is how many events in a row may be damaged before the rest of
+// the session is given up.
+const damageRunMax = 1000
+
+// run writes the events up to the head that the header states, and passes over
+// those that are damaged.
+func (e *exporter) run(ctx context.Context) error {
+	if err := printJSON(e.w, exportHeader{exportFormat, objectOf(e.session)}); err != nil {
+		return failf("%w", err)
 	}
-	for e, err := range cl.Export(ctx, s.ID, s.Floor-1) {
-		if err != nil {
-			return err
+	last := e.session.Floor - 1
+	bad, cause := int64(0), error(nil) // damaged events up to last, and why
+	for last < e.session.Head {
+		n, err := e.stretch(ctx, last)
+		if n > last {
+			e.miss(last-bad+1, last, cause)
+			last, bad = n, 0
 		}
-		if e.ID > s.Head {
+		if err == nil {
 			break
 		}
-		if _, err := fmt.Fprintf(w, "%s\n", e.JSON); err != nil {
-			return failf("%w", err)
+		if errors.Is(err, store.ErrNotFound) { // removed meanwhile: the other sessions are not
+			last, bad, cause = e.session.Head, bad+e.session.Head-last, err
+			break
 		}
-		wrote()
+		if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, client.ErrUnreadable) {
+			return err
+		}
+		if bad >= damageRunMax {
+			last, bad = e.session.Head, bad+e.session.Head-last
+			break
+		}
+		last, bad, cause = last+1, bad+1, err
 	}
+	e.miss(last-bad+1, last, cause)
 	return nil
+}
+
+// stretch writes the events after the cursor until one cannot be read. It
+// returns the last one that it wrote.
+func (e *exporter) stretch(ctx context.Context, after int64) (int64, error) {
+	for event, err := range e.client.Export(ctx, e.session.ID, after) {
+		if err != nil {
+			return after, err
+		}
+		if event.ID > e.session.Head {
+			break
+		}
+		if _, err := fmt.Fprintf(e.w, "%s\n", event.JSON); err != nil {
+			return after, failf("%w", err)
+		}
+		after = event.ID
+		e.wrote()
+	}
+	return after, nil
+}
+
+func (e *exporter) miss(from, to int64, cause error) {
+	switch {
+	case from == to:
+		e.missing = append(e.missing, fmt.Sprintf("session %s, event %d (%v)", e.session.ID, from, cause))
+	case from < to:
+		e.missing = append(e.missing, fmt.Sprintf("session %s, events %d to %d (%v)", e.session.ID, from, to, cause))
+	}
 }
 
 // writeWhole writes a file that appears only when it is complete.

@@ -202,10 +202,19 @@ func lineKey(source string, offset int64) string {
 // sourceMax leaves room in a key for its prefix and an offset.
 const sourceMax = 64
 
-// fileSource names a file in keys, whatever folder it lies in. A name that does
-// not fit a key is shortened to its hash.
+// fileSource names a file in keys: by its name, and by a hash of its whole path,
+// because every run of an agent may write a file of the same name.
 func fileSource(path string) string {
-	name := filepath.Base(path)
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	sum := sha256.Sum256([]byte(path))
+	return sourceName(filepath.Base(path)) + "-" + hex.EncodeToString(sum[:4])
+}
+
+// sourceName is a name as it stands in keys. One that does not fit is shortened
+// to its hash.
+func sourceName(name string) string {
 	if len(name) <= sourceMax && plainName(name) {
 		return name
 	}

@@ -12,13 +12,16 @@ import (
 // lineDataMax is how much of an event's data a line shows.
 const lineDataMax = 160
 
-// humanPrinter shows events to a person: streamed text runs on as text, every
-// other event is one line.
+// humanPrinter shows events to a person: text that streams runs on as text, a
+// whole text, thinking or prompt is shown as text too unless its pieces were
+// shown already, every other event is one line.
 type humanPrinter struct {
 	w       io.Writer
 	p       paint
 	inText  bool // the line is not ended
 	thought bool // the text so far is thinking
+
+	deltas map[bool]*strings.Builder // by thought: the pieces since the last whole block
 }
 
 // shown is what a person sees of an event.
@@ -32,7 +35,11 @@ type shown struct {
 
 func (h *humanPrinter) event(e shown) error {
 	var b strings.Builder
+	if text, ok := wholeText(e.typ, e.data); ok && !e.quiet {
+		return h.whole(e.typ, text)
+	}
 	if text, thought, ok := streamedText(e.typ, e.data); ok {
+		h.keep(text, thought)
 		text = printable(text)
 		if h.inText && thought != h.thought {
 			b.WriteString("\n")
@@ -53,6 +60,54 @@ func (h *humanPrinter) event(e shown) error {
 	}
 	_, err := io.WriteString(h.w, b.String())
 	return err
+}
+
+// deltasMax bounds the pieces that are kept to know a whole block again.
+const deltasMax = 4 << 20
+
+// keep notes a piece of text that is shown.
+func (h *humanPrinter) keep(text string, thought bool) {
+	if h.deltas == nil {
+		h.deltas = map[bool]*strings.Builder{false: {}, true: {}}
+	}
+	if b := h.deltas[thought]; b.Len()+len(text) <= deltasMax {
+		b.WriteString(text)
+	} else {
+		b.Reset()
+	}
+}
+
+// whole shows a block of text, unless the pieces before it were that text.
+func (h *humanPrinter) whole(typ, text string) error {
+	thought := typ == "thinking"
+	if b := h.deltas[thought]; typ != "prompt" && b != nil {
+		before := b.String()
+		b.Reset()
+		if strings.HasSuffix(before, text) {
+			return nil
+		}
+	}
+	h.end()
+	text = strings.TrimSuffix(printable(text), "\n")
+	switch typ {
+	case "thinking":
+		text = h.p.dim(text)
+	case "prompt":
+		text = h.p.bold("> " + strings.ReplaceAll(text, "\n", "\n> "))
+	}
+	_, err := fmt.Fprintln(h.w, text)
+	return err
+}
+
+// wholeText returns the text of an event that holds a whole block of it.
+func wholeText(typ string, data []byte) (string, bool) {
+	var block struct {
+		Text *string `json:"text"`
+	}
+	if typ != "text" && typ != "thinking" && typ != "prompt" || json.Unmarshal(data, &block) != nil || block.Text == nil {
+		return "", false
+	}
+	return *block.Text, true
 }
 
 // between returns what is shown where a block of text ends or a tool begins.

@@ -18,7 +18,14 @@ func TestHumanForm(t *testing.T) {
 		{id: 6, typ: "agent", time: at, data: []byte(`{"method":"session/update","params":{"update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"folder."}}}}`)},
 		{id: 7, typ: "tool_start", time: at, data: []byte(`{"name":"Bash\u001b"}`)},
 		{id: 8, typ: "agent", time: at, data: []byte(`"plain line"`)},
-		{id: 9, typ: "text", time: at, data: []byte("{\"text\":\"\x1b[2J\"}")},
+		{id: 9, typ: "text", time: at, data: []byte(`{"text":"\u001b[2J\nnext"}`)},
+		{id: 10, typ: "text_delta", time: at, data: []byte(`{"text":"one "}`)},
+		{id: 11, typ: "thinking_delta", time: at, data: []byte(`{"text":"and"}`)},
+		{id: 12, typ: "text_delta", time: at, data: []byte(`{"text":"two"}`)},
+		{id: 13, typ: "text", time: at, data: []byte(`{"text":"one two"}`)},
+		{id: 14, typ: "thinking", time: at, data: []byte(`{"text":"another"}`)},
+		{id: 15, typ: "prompt", time: at, data: []byte(`{"text":"Who?"}`)},
+		{id: 16, typ: "text", time: at, data: []byte(`"no text"`)},
 	}
 	var out strings.Builder
 	h := &humanPrinter{w: &out}
@@ -33,7 +40,14 @@ Hm.
 I'll list the folder.
      7 01:02:03.004 tool_start {"name":"Bash\u001b"}
      8 01:02:03.004 agent "plain line"
-     9 01:02:03.004 text {"text":"` + "\uFFFD" + `[2J"}
+` + "\uFFFD" + `[2J
+next
+one 
+and
+two
+another
+> Who?
+    16 01:02:03.004 text "no text"
 `
 	if out.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", &out, want)

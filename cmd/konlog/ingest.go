@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -22,6 +23,7 @@ type ingestOptions struct {
 	turn   string
 	pace   float64
 	gapMax time.Duration
+	wait   time.Duration
 	json   bool
 }
 
@@ -36,8 +38,11 @@ be had back byte for byte. Lines end in LF or CRLF; blank ones are left out.
 
 Lines are sent as they arrive and acknowledged when they are on disk. Each has
 the key of its place in the file, so to ingest a file again, after a crash or
-when it has grown, appends only what is new. Standard input has such keys when
---name is given.
+when it has grown, appends only what is new. A file that was moved is another
+one, unless --name says what to call it; standard input has such keys only then.
+
+When the server is not up, ingest waits for it as long as --wait says, and when
+it goes away in between it tries again.
 
 --pace keeps the distances between the lines' own times (t_ms, timestamp,
 recorded_at or time): 1 is as recorded, 10 ten times as fast.`,
@@ -53,10 +58,11 @@ recorded_at or time): 1 is as recorded, 10 ten times as fast.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "file", "f", "-", "the file to read; - is standard input")
 	f.StringVar(&o.agent, "agent", "lines", "the format of the output; lines keeps every line as it is")
-	f.StringVar(&o.name, "name", "", "what the keys call the source (default the file's name)")
+	f.StringVar(&o.name, "name", "", "what the keys call the source (default the file's name and a hash of its path)")
 	f.StringVar(&o.turn, "turn", "", "the turn that the lines belong to")
 	f.Float64Var(&o.pace, "pace", 0, "keep the distances in time, divided by this; 0 sends at once")
 	f.DurationVar(&o.gapMax, "gap-max", 3*time.Second, "with --pace: cut longer distances to this; 0 keeps them")
+	f.DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for a server that is not up yet")
 	f.BoolVar(&o.json, "json", false, "the summary as a JSON object on stdout")
 	addFlags(f, clientSetting)
 	return cmd
@@ -69,7 +75,8 @@ func (a *app) ingest(cmd *cobra.Command, session string, o ingestOptions) error 
 	if o.pace < 0 || o.gapMax < 0 {
 		return usagef("--pace and --gap-max must not be negative")
 	}
-	cl, err := a.dial(cmd)
+	outage := &outage{w: a.stderr}
+	cl, err := a.dialWithin(cmd, o.wait, client.WithLogger(slog.New(outage)))
 	if err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func (a *app) ingest(cmd *cobra.Command, session string, o ingestOptions) error 
 	bar := a.progress("ingest", "bytes", size)
 	f := &feed{
 		draft:   lineDrafts(o.source(), o.turn),
-		append:  appendTo(cl, session),
+		append:  outage.over(appendTo(cl, session)),
 		refused: a.leaveOut(o.file),
 		moved:   func(read int64) { bar.at(read, size) },
 	}
@@ -89,12 +96,15 @@ func (a *app) ingest(cmd *cobra.Command, session string, o ingestOptions) error 
 		f.pacer = &agent.Pacer{Factor: o.pace, GapMax: o.gapMax}
 	}
 	err = f.run(cmd.Context(), in, store.EventBytesDefault-len(agent.TypeLine))
-	bar.end("session %s: %d lines, %d appended, %d there already, %d refused", session, f.stats.Lines, f.stats.Appended, f.stats.Duplicates, f.stats.Refused)
+	bar.end("session %s: %s, %d appended, %d there already, %d refused", session, count(f.stats.Lines, "line"), f.stats.Appended, f.stats.Duplicates, f.stats.Refused)
+	if store.CodeOf(err) == store.CodeKeyConflict {
+		return failf("%w", err).because("what was ingested from here before was something else: --name gives this one keys of its own")
+	}
 	if err == nil && o.json {
 		err = printJSON(a.stdout, f.stats)
 	}
 	if err == nil && f.stats.Refused > 0 {
-		return failf("%d lines were refused", f.stats.Refused).because("%s", hints[store.CodeEventTooLarge])
+		return failf("%s refused", count(f.stats.Refused, "line")).because("%s", hints[store.CodeEventTooLarge])
 	}
 	return err
 }
@@ -110,7 +120,7 @@ func (a *app) leaveOut(file string) func(error) error {
 // source names the input in the keys.
 func (o ingestOptions) source() string {
 	if o.name != "" {
-		return fileSource(o.name)
+		return sourceName(o.name)
 	}
 	if o.file == "-" {
 		return ""

@@ -114,7 +114,7 @@ func TestI9_RecordingsComeBackByteForByte(t *testing.T) {
 func readBack(t *testing.T, cl *client.Client, session, transport string) (events, lines []byte) {
 	t.Helper()
 	var e, l bytes.Buffer
-	for event, err := range cl.Tail(t.Context(), session, client.TailOptions{Transport: transport, Raw: true}) {
+	for event, err := range cl.Tail(t.Context(), session, client.TailOptions{Transport: transport, Raw: true, NoFollow: true}) {
 		if err != nil {
 			t.Fatalf("%s: %v", transport, err)
 		}

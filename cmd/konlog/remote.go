@@ -18,6 +18,14 @@ const reachTimeout = 5 * time.Second
 // that somebody answers there: a command says within a moment that nobody does
 // instead of trying for a minute.
 func (a *app) dial(cmd *cobra.Command) (*client.Client, error) {
+	return a.dialWithin(cmd, 0)
+}
+
+// dialEvery is the pause between attempts to reach a server that is not up.
+const dialEvery = 500 * time.Millisecond
+
+// dialWithin is dial for a server that may come up within the patience.
+func (a *app) dialWithin(cmd *cobra.Command, patience time.Duration, opts ...client.Option) (*client.Client, error) {
 	c, err := a.config(cmd)
 	if err != nil {
 		return nil, err
@@ -27,12 +35,28 @@ func (a *app) dial(cmd *cobra.Command) (*client.Client, error) {
 		return nil, usagef("server address: %w", err).because("it looks like http://%s", addrDefault)
 	}
 	defer probe.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), reachTimeout)
-	defer cancel()
-	if _, err := probe.Health(ctx); err != nil {
-		return nil, err
+	for began, said := time.Now(), false; ; said = true {
+		err := a.reach(cmd.Context(), probe)
+		if err == nil {
+			return client.New(c.text("server"), opts...)
+		}
+		if !unreachable(err) || time.Since(began)+dialEvery > patience {
+			return nil, err
+		}
+		if !said {
+			a.say("waiting up to %s for the server at %s (%v)", patience, c.text("server"), err)
+		}
+		if err := wait(cmd.Context(), dialEvery); err != nil {
+			return nil, err
+		}
 	}
-	return client.New(c.text("server"))
+}
+
+func (a *app) reach(ctx context.Context, probe *client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	_, err := probe.Health(ctx)
+	return err
 }
 
 // sessionObject is a session as it stands on the wire and in exports.
@@ -59,20 +83,30 @@ func objectOf(s store.Session) sessionObject {
 	}
 }
 
-// eachSession calls f for the sessions that match, newest activity first.
+// eachSession calls f once for each session that matches, newest activity
+// first. A session that becomes active moves to the front of the list, past the
+// page being read, so the list is read until it brings nothing new.
 func eachSession(ctx context.Context, cl *client.Client, filter store.SessionFilter, f func(store.Session) error) error {
-	for {
+	seen := map[string]bool{}
+	for fresh := false; ; {
 		page, err := cl.Sessions(ctx, filter)
 		if err != nil {
 			return err
 		}
 		for _, s := range page.Sessions {
+			if seen[s.ID] {
+				continue
+			}
+			seen[s.ID], fresh = true, true
 			if err := f(s); err != nil {
 				return err
 			}
 		}
 		if filter.Cursor = page.Next; filter.Cursor == "" {
-			return nil
+			if !fresh {
+				return nil
+			}
+			fresh = false
 		}
 	}
 }

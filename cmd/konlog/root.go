@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,11 @@ type app struct {
 	stderr io.Writer
 	env    func(string) (string, bool)
 
+	environ func() []string // or nil
+
 	configFile string
 	quiet      bool
+	warned     bool // of the environment
 }
 
 // run runs one command line and returns its exit code.
@@ -78,8 +82,38 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 		a.doctorCommand(), a.configCommand(), a.versionCommand(),
 		bench.Command(),
 	)
+	root.Version = thisBuild().Version
+	root.SetVersionTemplate("konlog {{.Version}}\n")
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	wrapUsage(root)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			cmd.Run, cmd.RunE = nil, help
+		}
+	}
 	return root
+}
+
+// help shows the help of the command that args name.
+func help(self *cobra.Command, args []string) error {
+	cmd, rest, err := self.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return usagef("there is no command %q", strings.Join(args, " ")).because("konlog --help shows all of them")
+	}
+	return cmd.Help()
+}
+
+// argsText says what is wrong with a command's arguments.
+func argsText(cmd *cobra.Command, args []string) string {
+	want := strings.TrimSpace(strings.TrimPrefix(cmd.Use, cmd.Name()))
+	switch {
+	case want == "" || strings.HasPrefix(want, "-"):
+		return fmt.Sprintf("%s takes no arguments, but got %q", cmd.CommandPath(), args)
+	case len(args) == 0:
+		return fmt.Sprintf("%s needs %s", cmd.CommandPath(), want)
+	}
+	return fmt.Sprintf("%s takes %s and no more, but got %q", cmd.CommandPath(), want, args)
 }
 
 // wrapUsage gives mistakes in arguments the exit code of wrong usage, and makes
@@ -88,7 +122,7 @@ func wrapUsage(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usagef("%w", err).because("%s --help", cmd.CommandPath())
+				return usagef("%s", argsText(cmd, args)).because("%s --help", cmd.CommandPath())
 			}
 			return nil
 		}
@@ -118,5 +152,6 @@ func (a *app) config(cmd *cobra.Command) (config, error) {
 	if env, ok := a.env("KONLOG_CONFIG"); ok && file == "" {
 		file = env
 	}
+	a.warnOfEnvironment()
 	return resolve(cmd.Flags(), a.env, file)
 }

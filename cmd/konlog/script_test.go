@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +18,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"konlog": main})
 }
 
-// TestCommands runs the scripts against the real program. They have two
-// commands of their own: server starts konlog serve with further arguments, sets
+// TestCommands runs the scripts against the real program. They have
+// commands of their own: code runs a program and wants an exit code; server starts konlog serve with further arguments, sets
 // KONLOG_SERVER and keeps its stderr in serve.err; stopserver signals it and waits until it has ended.
 func TestCommands(t *testing.T) {
 	t.Parallel()
@@ -35,6 +37,7 @@ func TestCommands(t *testing.T) {
 			"server":     startScriptServer,
 			"stopserver": stopScriptServer,
 			"damage":     damage,
+			"code":       exitCode,
 		},
 	})
 }
@@ -82,6 +85,18 @@ func stopScriptServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	case <-time.After(10 * time.Second):
 		ts.Fatalf("the server did not stop")
+	}
+}
+
+// exitCode runs a command and wants it to end with the code.
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: code n program [args...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("got %v, want exit code %s", err, args[0])
 	}
 }
 

@@ -51,6 +51,7 @@ func (a *app) serve(cmd *cobra.Command) error {
 		return err
 	}
 	a.announce(s)
+	warnOfReaders(c.text("data"), logger)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(a.stderr, "stopping; a second signal ends at once")
@@ -90,44 +91,28 @@ func (a *app) logger(c config) (*slog.Logger, error) {
 func (a *app) announce(s *server) {
 	var b strings.Builder
 	p := a.paint(a.stderr)
-	fmt.Fprintf(&b, "%s %s, data in %s\n", p.bold("konlog"), thisBuild().Version, s.settings.text("data"))
+	fmt.Fprintf(&b, "listening on %s, konlog %s, data in %s\n", p.bold(s.url), thisBuild().Version, s.settings.text("data"))
 	for _, line := range settingLines(s.settings) {
-		fmt.Fprintf(&b, "%s\n", p.dim("  "+line))
+		fmt.Fprintln(&b, p.dim("  "+line))
 	}
 	url := ""
 	if s.settings.text("addr") != addrDefault {
 		url = " --server " + s.url
 	}
-	fmt.Fprintf(&b, "listening on %s\nnext:\n  konlog ingest s1 -f agent.jsonl%s\n  konlog tail s1%s\n", p.bold(s.url), url, url)
+	fmt.Fprintf(&b, "konlog config shows all settings\nnext:\n  konlog ingest s1 -f agent.jsonl%s\n  konlog tail s1%s\n", url, url)
 	fmt.Fprint(a.stderr, b.String())
 	if !isTerminal(a.stdout) {
 		fmt.Fprintln(a.stdout, s.url)
 	}
 }
 
-// settingLines groups the effective settings of the server, one group a line;
-// a star marks what is not the default.
+// settingLines are the settings of the server that are not the default.
 func settingLines(c config) []string {
 	var lines []string
-	last := ""
 	for _, s := range settings {
-		if !serverSetting(s.key) {
-			continue
+		if v := c[s.key]; serverSetting(s.key) && v.text != s.def {
+			lines = append(lines, fmt.Sprintf("%s %s  # %s", s.key, quoteValue(s, c), v.origin))
 		}
-		group, name, ok := strings.Cut(s.key, ".")
-		if !ok {
-			group, name = "", s.key
-		}
-		if group != last || len(lines) == 0 {
-			lines = append(lines, strings.TrimPrefix(group+":", ":"))
-			last = group
-		}
-		mark := ""
-		if c[s.key].origin != "default" {
-			mark = "*"
-		}
-		n := len(lines) - 1
-		lines[n] = strings.TrimSpace(fmt.Sprintf("%s %s%s=%s", lines[n], mark, name, c[s.key].text))
 	}
 	return lines
 }

@@ -42,7 +42,7 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 	s.log, err = sqlite.Open(ctx, c.text("data"), engineOptions(c, hub, logger))
 	if err != nil {
 		_ = listener.Close() // the error that matters is the engine's
-		return nil, failf("%w", err).because("one server per data directory, which must be writable; --data names another")
+		return nil, failf("%w", err).because("%s", openHint(c.text("data")))
 	}
 	s.api = api.New(s.log, hub, apiConfig(c, logger))
 	s.http = &http.Server{Handler: s.api.Handler()}

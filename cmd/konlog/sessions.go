@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -160,6 +161,7 @@ func (a *app) sessionsCreateCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(a.stdout, objectOf(s))
 			}
+			a.say("created session %s", s.ID)
 			_, err = fmt.Fprintln(a.stdout, s.ID)
 			return err
 		},
@@ -187,6 +189,13 @@ func (a *app) sessionsCloseCommand() *cobra.Command {
 				return err
 			}
 			_, err = cl.CloseSession(cmd.Context(), args[0])
+			switch {
+			case errors.Is(err, store.ErrSessionClosed):
+				a.say("session %s was closed already", args[0])
+				return nil
+			case err == nil:
+				a.say("closed session %s", args[0])
+			}
 			return err
 		},
 	}
@@ -203,6 +212,10 @@ func (a *app) sessionsRemoveCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeSessions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			terminal := isTerminal(a.stdin) && isTerminal(a.stderr)
+			if !yes && !dryRun && !terminal {
+				return usagef("not a terminal: add --yes").because("--dry-run says what would be removed")
+			}
 			cl, err := a.dial(cmd)
 			if err != nil {
 				return err
@@ -211,15 +224,19 @@ func (a *app) sessionsRemoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			what := fmt.Sprintf("session %s with %d events, %s", s.ID, s.Head-s.Floor+1, roughBytes(s.Bytes))
+			what := fmt.Sprintf("session %s with %s, %s", s.ID, count(s.Head-s.Floor+1, "event"), roughBytes(s.Bytes))
 			if dryRun {
 				fmt.Fprintf(a.stderr, "would remove %s\n", what)
 				return nil
 			}
-			if !yes && isTerminal(a.stdin) && isTerminal(a.stderr) && !a.confirm("remove "+what+"?") {
+			if !yes && !a.confirm("remove "+what+"?") {
 				return failf("nothing was removed")
 			}
-			return cl.DeleteSession(cmd.Context(), s.ID)
+			if err := cl.DeleteSession(cmd.Context(), s.ID); err != nil {
+				return err
+			}
+			a.say("removed %s", what)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")

@@ -32,6 +32,8 @@ var settings = []setting{
 	{key: "websocket.enabled", env: "WEBSOCKET_ENABLED", kind: kindBool, def: "true", doc: "offer WebSocket"},
 	{key: "sse.enabled", env: "SSE_ENABLED", kind: kindBool, def: "true", doc: "offer server-sent events"},
 	{key: "polling.enabled", env: "POLLING_ENABLED", kind: kindBool, def: "true", doc: "offer long-polling; plain reads are always there"},
+	{key: "shell.realtime", env: "ENABLE_SHELL_REALTIME", kind: kindBool, def: "false", absent: true, doc: "live shells; not in this version"},
+	{key: "taskmaster.push", env: "ENABLE_TASKMASTER_PUSH", kind: kindBool, def: "false", absent: true, doc: "pushes of tasks; not in this version"},
 	{key: "http.origins", kind: kindList, doc: "further browser origins that may upgrade and change things; * allows all"},
 	{key: "http.hosts", kind: kindList, doc: "further host names that requests may carry, such as a reverse proxy's; * allows all"},
 

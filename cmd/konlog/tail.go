@@ -20,10 +20,9 @@ var transports = []string{"auto", "ws", "sse", "poll"}
 // tailFlags are the flags of tail.
 type tailFlags struct {
 	client.TailOptions
-	types    string
-	noFollow bool
-	json     bool
-	text     bool
+	types string
+	json  bool
+	text  bool
 }
 
 func (a *app) tailCommand() *cobra.Command {
@@ -57,11 +56,9 @@ server sent it.`,
 	f.BoolVar(&o.Raw, "raw", false, "with the agents' own lines, where they are kept beside the data")
 	f.StringVar(&o.Until, "until", "", "stop at this id or RFC 3339 time")
 	f.Float64Var(&o.Speed, "speed", 0, "replay at the recorded pace times this, 0.25 to 100")
-	f.BoolVar(&o.noFollow, "no-follow", false, "stop at the end of what there is")
+	f.BoolVar(&o.NoFollow, "no-follow", false, "stop at the end of what there is")
 	f.BoolVar(&o.json, "json", false, "one line of JSON per event, also on a terminal")
 	f.BoolVar(&o.text, "text", false, "the form for people, also elsewhere")
-	cmd.MarkFlagsMutuallyExclusive("json", "text")
-	cmd.MarkFlagsMutuallyExclusive("after", "tail")
 	addFlags(f, clientSetting)
 	_ = cmd.RegisterFlagCompletionFunc("transport", cobra.FixedCompletions(transports, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	return cmd
@@ -71,16 +68,21 @@ func (a *app) tail(cmd *cobra.Command, session string, o tailFlags) error {
 	if !slices.Contains(transports, o.Transport) {
 		return usagef("--transport %q is not known", o.Transport).because("use one of %s", strings.Join(transports, ", "))
 	}
+	if f := cmd.Flags(); f.Changed("after") && f.Changed("tail") {
+		return usagef("--after and --tail both say where to begin").because("give one of them")
+	}
+	if o.json && o.text {
+		return usagef("--json and --text both say what to print").because("give one of them")
+	}
 	cl, err := a.dial(cmd)
 	if err != nil {
 		return err
 	}
-	o.Follow = !o.noFollow
 	if o.types != "" {
 		o.Types = strings.Split(o.types, ",")
 	}
 	if !a.quiet {
-		o.OnState = a.showState
+		o.OnState = a.showStates()
 	}
 	if o.text || !o.json && isTerminal(a.stdout) {
 		err = a.tailText(cmd.Context(), cl, session, o.TailOptions)
@@ -123,12 +125,25 @@ func (a *app) tailJSON(ctx context.Context, cl *client.Client, session string, o
 	return nil
 }
 
-// showState tells a person about the connection, and everybody about history
-// that is missing.
-func (a *app) showState(s client.State) {
-	lost := s.Kind == client.StateGap || s.Kind == client.StateReset
-	if text := stateText(s); text != "" && (lost || isTerminal(a.stderr)) {
-		fmt.Fprintln(a.stderr, a.paint(a.stderr).dim("· "+printable(text)))
+// showStates tells a person all about the connection, and everybody about
+// trouble with it, once until it is over, and about history that is missing.
+func (a *app) showStates() func(client.State) {
+	terminal, trouble := isTerminal(a.stderr), false
+	return func(s client.State) {
+		show := terminal
+		switch s.Kind {
+		case client.StateGap, client.StateReset, client.StateDowngrade:
+			show = true
+		case client.StateDisconnected:
+			show = show || !trouble
+			trouble = true
+		case client.StateConnected:
+			show = show || trouble
+			trouble = false
+		}
+		if text := stateText(s); text != "" && show {
+			fmt.Fprintln(a.stderr, a.paint(a.stderr).dim("· "+printable(text)))
+		}
 	}
 }
 

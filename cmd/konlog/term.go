@@ -55,6 +55,13 @@ func printable(s string) string {
 	}, s)
 }
 
+// say tells a person what was done.
+func (a *app) say(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, format+"\n", args...)
+	}
+}
+
 // printJSON writes v as one line.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

@@ -63,6 +63,14 @@ func roughBytes(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
+// count writes a number of things: "1 event", "2 events".
+func count[N ~int | ~int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 const day = 24 * time.Hour
 
 // parseDuration reads what time.ParseDuration reads, and days: "90d", "1d12h".

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,14 @@ The exit code is 0 when all is sound, else 1.`,
 	return cmd
 }
 
+// verifyHint says what to do when the data could not be read to its end.
+func verifyHint(dir string) string {
+	if isDatabase(filepath.Join(dir, databaseFile)) {
+		return "the data could not be read to its end; restore it from a backup if the file is damaged"
+	}
+	return openHint(dir)
+}
+
 func (a *app) verify(cmd *cobra.Command, dir string, asJSON bool) error {
 	var printErr error
 	problem := func(p sqlite.Problem) {
@@ -51,7 +60,7 @@ func (a *app) verify(cmd *cobra.Command, dir string, asJSON bool) error {
 	report, err := sqlite.Verify(cmd.Context(), dir, problem, bar.at)
 	bar.end("")
 	if err != nil {
-		return failf("%w", err).because("the data could not be read to its end; restore it from a backup if the file is damaged")
+		return failf("%w", err).because("%s", verifyHint(dir))
 	}
 	if asJSON {
 		printErr = printJSON(a.stdout, struct {
@@ -64,9 +73,9 @@ func (a *app) verify(cmd *cobra.Command, dir string, asJSON bool) error {
 	if printErr != nil {
 		return printErr
 	}
-	summary := fmt.Sprintf("%s: %d sessions, %d events, %d keys", dir, report.Sessions, report.Events, report.Keys)
+	summary := fmt.Sprintf("%s: %s, %s, %s", dir, count(report.Sessions, "session"), count(report.Events, "event"), count(report.Keys, "key"))
 	if report.Problems > 0 {
-		return failf("%s: %d problems", summary, report.Problems).because("keep a copy of the directory, then export what can be read or restore a backup")
+		return failf("%s: %s", summary, count(report.Problems, "problem")).because("keep a copy of the directory; with the server running, konlog export --out FILE writes all that can be read and names what is missing")
 	}
 	bar.end("%s: sound", summary)
 	return nil

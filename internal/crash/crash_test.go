@@ -338,7 +338,7 @@ func (r *reader) run(ctx context.Context, t *testing.T, url string) {
 		t.Error(err)
 		return
 	}
-	for e, err := range c.Tail(ctx, r.session, client.TailOptions{Transport: r.transport, Follow: true}) {
+	for e, err := range c.Tail(ctx, r.session, client.TailOptions{Transport: r.transport}) {
 		if ctx.Err() != nil {
 			return
 		}
@@ -362,7 +362,7 @@ func readAll(t *testing.T, c *client.Client) map[string][][]byte {
 	logs := map[string][][]byte{}
 	for i := range sessions {
 		name := sessionName(i)
-		for e, err := range c.Tail(t.Context(), name, client.TailOptions{Transport: "poll"}) {
+		for e, err := range c.Tail(t.Context(), name, client.TailOptions{Transport: "poll", NoFollow: true}) {
 			if err != nil {
 				t.Fatalf("read %s: %v", name, err)
 			}

@@ -130,7 +130,7 @@ func (r *tailer) run(ctx context.Context, clients map[string]*client.Client) err
 		if n := len(r.transports); n > 1 {
 			stint = 1 + r.random.IntN(stintMax)
 		}
-		o := client.TailOptions{After: r.last.ID, Epoch: epoch, Transport: transport, Follow: true, Raw: r.raw}
+		o := client.TailOptions{After: r.last.ID, Epoch: epoch, Transport: transport, Raw: r.raw}
 		var told error
 		o.OnState = func(s client.State) {
 			epoch = s.Epoch

@@ -51,7 +51,7 @@ func (n *notes) note(f *frame) {
 	switch f.kind {
 	case "":
 		n.events = append(n.events, append([]byte(nil), f.body...))
-	case "hello", client.StateConnected:
+	case "hello", "connected":
 		n.epoch = f.epoch
 	case "gap":
 		n.told = append(n.told, fmt.Sprintf("gap %d-%d %s, %d events before", f.from, f.to, f.reason, len(n.events)))
@@ -68,9 +68,9 @@ func (r *rig) tail(t *testing.T, transport, session string, after, until int64, 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	o := client.TailOptions{After: after, Epoch: epoch, Transport: transport, Follow: true}
+	o := client.TailOptions{After: after, Epoch: epoch, Transport: transport}
 	o.OnState = func(s client.State) {
-		n.note(&frame{kind: s.Kind, epoch: s.Epoch, reason: s.Reason, from: s.From, to: s.To})
+		n.note(&frame{kind: s.Kind.String(), epoch: s.Epoch, reason: s.Reason, from: s.From, to: s.To})
 	}
 	for e, err := range r.direct.Tail(ctx, session, o) {
 		if err != nil {
@@ -240,7 +240,7 @@ func TestP6_AnotherHistoryIsToldLive(t *testing.T) {
 		r.append(t, session, 3, 50)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		renewed := false
-		o := client.TailOptions{Transport: transport, Follow: true}
+		o := client.TailOptions{Transport: transport}
 		o.OnState = func(s client.State) {
 			renewed = renewed || s.Kind == client.StateReset
 			if s.Kind == client.StateCaughtUp && !renewed {
