@@ -75,6 +75,15 @@ fi
 count "$logs/test"
 grep -E '^(ok|\?)' "$logs/test"
 
+step "slow readers at full speed, without the race detector"
+if ! go test -count=1 -timeout=5m -v -run SlowReaders ./internal/parity >"$logs/slow" 2>&1; then
+  count "$logs/slow"
+  cat "$logs/slow"
+  die "slow readers"
+fi
+count "$logs/slow"
+grep -E 'producer|p99|heap' "$logs/slow"
+
 step "fuzz, $FUZZ_TIME each"
 for pkg in $(go list ./...); do
   for target in $(go test -list '^Fuzz' "$pkg" | grep '^Fuzz' || true); do

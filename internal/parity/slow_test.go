@@ -102,14 +102,17 @@ func TestP5_I7_SlowReaders(t *testing.T) {
 	t.Logf("producer %.0f events/s without, %.0f with %d stopped readers: %.2f", base.rate(), slow.rate(), slowReaders, ratio)
 	t.Logf("fast readers' p99 %v without, %v with them (p50 %v, %v)", base.quantile(0.99), slow.quantile(0.99), base.quantile(0.5), slow.quantile(0.5))
 	t.Logf("heap grew by %d KiB (bound %d KiB) while they missed %d KiB; the server cut %d", (held-before)>>10, bound>>10, missed>>10, cut)
+	if held-before > bound {
+		t.Errorf("the heap grew by %d bytes, want at most %d", held-before, bound)
+	}
+	if raceEnabled { // what follows is about speed, which the detector decides
+		return
+	}
 	if ratio < rateRatioMin {
 		t.Errorf("the producer's rate fell to %.2f, want at least %.2f", ratio, rateRatioMin)
 	}
 	if p99 := slow.quantile(0.99); p99 > max(latencyMax, 3*base.quantile(0.99)) {
 		t.Errorf("the fast readers' p99 is %v, it was %v", p99, base.quantile(0.99))
-	}
-	if held-before > bound {
-		t.Errorf("the heap grew by %d bytes, want at most %d", held-before, bound)
 	}
 	if missed < 2*bound || cut == 0 || cut == slowReaders {
 		t.Errorf("missed %d bytes, cut %d of %d: this proves too little", missed, cut, slowReaders)

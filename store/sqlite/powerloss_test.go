@@ -431,7 +431,7 @@ func inspect(t *testing.T, s lossShot, seed uint64) error {
 // before, and expects that nothing that anybody was told is ever gone.
 func survive(t *testing.T, lives, images int, trouble func(*faultvfs.VFS, *rand.Rand)) {
 	t.Helper()
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		lives = 1
 	}
 	rng := lossRand(t)
@@ -475,7 +475,7 @@ func survive(t *testing.T, lives, images int, trouble func(*faultvfs.VFS, *rand.
 }
 
 func imagesPerLife() int {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		return 5
 	}
 	return 12
