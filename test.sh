@@ -75,14 +75,14 @@ fi
 count "$logs/test"
 grep -E '^(ok|\?)' "$logs/test"
 
-step "slow readers at full speed, without the race detector"
-if ! go test -count=1 -timeout=5m -v -run SlowReaders ./internal/parity >"$logs/slow" 2>&1; then
+step "power loss and slow readers, without the race detector"
+if ! go test -count=1 -p 1 -timeout=5m -v -run 'SlowReaders|PowerLoss' ./internal/parity ./store/sqlite >"$logs/slow" 2>&1; then
   count "$logs/slow"
   cat "$logs/slow"
-  die "slow readers"
+  die "power loss or slow readers"
 fi
 count "$logs/slow"
-grep -E 'producer|p99|heap' "$logs/slow"
+grep -E 'producer|p99|heap|images|^ok' "$logs/slow"
 
 step "fuzz, $FUZZ_TIME each"
 for pkg in $(go list ./...); do

@@ -427,11 +427,20 @@ func inspect(t *testing.T, s lossShot, seed uint64) error {
 	return verify(t.Context(), dir)
 }
 
+// skipUnderRace leaves a test to the run without the detector, under which it
+// takes minutes. The engine's goroutines are watched by all other tests.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("takes minutes under the race detector; test.sh runs it without")
+	}
+}
+
 // survive runs several lives, each on what a power loss left of the one
 // before, and expects that nothing that anybody was told is ever gone.
 func survive(t *testing.T, lives, images int, trouble func(*faultvfs.VFS, *rand.Rand)) {
 	t.Helper()
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		lives = 1
 	}
 	rng := lossRand(t)
@@ -475,7 +484,7 @@ func survive(t *testing.T, lives, images int, trouble func(*faultvfs.VFS, *rand.
 }
 
 func imagesPerLife() int {
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		return 5
 	}
 	return 12
@@ -484,11 +493,15 @@ func imagesPerLife() int {
 // What was acknowledged, announced or seen outlives a power loss at any
 // moment, with its ids and bytes, and a retry finds it (I1, I2, I4, P1, P2,
 // P13, P14).
-func TestP1_PowerLoss(t *testing.T) { survive(t, 3, imagesPerLife(), nil) }
+func TestP1_PowerLoss(t *testing.T) {
+	skipUnderRace(t)
+	survive(t, 3, imagesPerLife(), nil)
+}
 
 // The same where now and then an fsync fails, or a write: what was not synced
 // is never acknowledged, and never counts on a later fsync.
 func TestI1_PowerLossAfterFailedSync(t *testing.T) {
+	skipUnderRace(t)
 	faults := []faultvfs.Fault{
 		{Ops: faultvfs.OpSync, Code: faultvfs.SyncError, Times: 1},
 		{Ops: faultvfs.OpSync, Code: faultvfs.SyncError, Times: 2},
@@ -506,6 +519,7 @@ func TestI1_PowerLossAfterFailedSync(t *testing.T) {
 // The contrast, without which the tests above prove nothing: where syncs do
 // not reach the disk, the same examination finds losses.
 func TestI1_PowerLossWithoutSyncIsNoticed(t *testing.T) {
+	skipUnderRace(t)
 	for _, c := range []struct {
 		name   string
 		lie    bool
