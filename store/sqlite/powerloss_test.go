@@ -125,6 +125,7 @@ func (r *lossRun) run(t *testing.T, rng *rand.Rand) {
 	over, giveUp := context.WithCancel(t.Context()) // when a producer or reader cannot go on
 	defer giveUp()
 	var hookMu sync.Mutex // guards rng
+	var opened atomic.Bool
 	r.vfs.OnOp(func(op faultvfs.Op, path string) {
 		hookMu.Lock()
 		chance := r.every
@@ -135,7 +136,7 @@ func (r *lossRun) run(t *testing.T, rng *rand.Rand) {
 			r.copied.Add(1)
 		}
 		hit := rng.IntN(chance) == 0
-		if r.trouble != nil {
+		if r.trouble != nil && opened.Load() {
 			r.trouble(rng)
 		}
 		hookMu.Unlock()
@@ -180,6 +181,7 @@ func (r *lossRun) run(t *testing.T, rng *rand.Rand) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	opened.Store(true) // trouble before that would be another test
 	for w := range lossProducers {
 		group.Go(func() { r.produce(t, l, w, stop, giveUp) })
 	}

@@ -161,27 +161,28 @@ var errDisconnected = errors.New("the database is closed after a disk error")
 
 // failed turns the error of a transaction into what its callers are told.
 func (w *writer) failed(err error) error {
+	disconnected := err == errDisconnected
 	level := slog.LevelError
 	if before := w.log.health.why(); before != nil {
 		level = slog.LevelDebug // said once; the next Info is that it writes again
-		if err == errDisconnected {
+		if disconnected {
 			err = before
 		}
 	}
 	w.log.options.Logger.Log(context.Background(), level, "commit failed", "err", err)
 	w.log.health.set(err)
+	full, damaged := diskFull(err), corrupt(err)
+	if disconnected || !full && !damaged {
+		// After an I/O error the kernel may have dropped pages that it never
+		// wrote; only a fresh connection knows what is really there.
+		w.reopen()
+	}
 	switch {
-	case diskFull(err):
+	case full:
 		return store.Because(store.CodeStorageFull, err, store.ErrStorageFull.Detail)
-	case corrupt(err):
+	case damaged:
 		return store.Because(store.CodeCorrupt, err, store.ErrCorrupt.Detail)
 	}
-	if w.conn == nil {
-		return store.Because(store.CodeStorageFailed, err, store.ErrStorageFailed.Detail)
-	}
-	// After an I/O error the kernel may have dropped pages that it never
-	// wrote; only a fresh connection knows what is really there.
-	w.reopen()
 	return store.Because(store.CodeStorageFailed, err, store.ErrStorageFailed.Detail)
 }
 
