@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/konlog/konlog/internal/bench"
 )
 
 // app is what the commands share. Tests give it their own streams and
@@ -80,7 +78,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 		a.appendCommand(), a.ingestCommand(), a.tailCommand(), a.sessionsCommand(),
 		a.exportCommand(), a.importCommand(), a.backupCommand(), a.verifyCommand(),
 		a.doctorCommand(), a.configCommand(), a.versionCommand(),
-		bench.Command(),
+		a.benchCommand(),
 	)
 	root.Version = thisBuild().Version
 	root.SetVersionTemplate("konlog {{.Version}}\n")
