@@ -76,7 +76,7 @@ count "$logs/test"
 grep -E '^(ok|\?)' "$logs/test"
 
 step "power loss and slow readers, without the race detector"
-if ! go test -count=1 -p 1 -timeout=5m -v -run 'SlowReaders|PowerLoss' ./internal/parity ./store/sqlite >"$logs/slow" 2>&1; then
+if ! KONLOG_SLOW_FULL=1 go test -count=1 -p 1 -timeout=5m -v -run 'SlowReaders|PowerLoss' ./internal/parity ./store/sqlite >"$logs/slow" 2>&1; then
   count "$logs/slow"
   cat "$logs/slow"
   die "power loss or slow readers"
