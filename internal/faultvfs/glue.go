@@ -82,9 +82,15 @@ func innerMethods(f uintptr) *sqlite3.Tsqlite3_io_methods {
 
 func handleOf(f uintptr) *handle { return object[*handle](head(f).token) }
 
+// registry guards SQLite's list of VFSs, which register reads and SQLite
+// changes under a lock of its own.
+var registry sync.Mutex
+
 // register makes the VFS known to SQLite: a copy of the default one, whose
 // functions for paths, time and randomness ignore which VFS they are given.
 func (v *VFS) register() error {
+	registry.Lock()
+	defer registry.Unlock()
 	tls := libc.NewTLS()
 	defer tls.Close()
 	if v.real = sqlite3.Xsqlite3_vfs_find(tls, 0); v.real == 0 {
@@ -112,6 +118,8 @@ func (v *VFS) register() error {
 }
 
 func (v *VFS) unregister() {
+	registry.Lock()
+	defer registry.Unlock()
 	tls := libc.NewTLS()
 	defer tls.Close()
 	sqlite3.Xsqlite3_vfs_unregister(tls, v.cvfs)

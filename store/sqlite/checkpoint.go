@@ -65,7 +65,7 @@ func (w *writer) restartWAL() {
 			w.log.readers <- c
 		}
 	}()
-	timeout := time.After(walPauseMax)
+	timeout := time.After(w.log.options.walPause)
 	for len(held) < cap(w.log.readers) {
 		select {
 		case c := <-w.log.readers:

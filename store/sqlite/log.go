@@ -33,9 +33,10 @@ type Options struct {
 	QueueBytes    int64
 	CacheBytes    int64 // negative means no cache
 	Readers       int
-	VFS           string // SQLite's VFS by name, for tests that need a bad disk
-	walBytes      int64  // 0 means walBytesMax
-	NoSync        bool   // synchronous=OFF, for tests that show what fsync is good for: a power loss then loses acknowledged events
+	VFS           string        // SQLite's VFS by name, for tests that need a bad disk
+	walBytes      int64         // 0 means walBytesMax
+	walPause      time.Duration // 0 means walPauseMax
+	NoSync        bool          // synchronous=OFF, for tests that show what fsync is good for: a power loss then loses acknowledged events
 }
 
 func (o Options) withDefaults() Options {
@@ -59,6 +60,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.walBytes == 0 {
 		o.walBytes = walBytesMax
+	}
+	if o.walPause == 0 {
+		o.walPause = walPauseMax
 	}
 	if o.Readers == 0 {
 		o.Readers = ReadersDefault
