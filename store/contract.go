@@ -37,6 +37,8 @@ type AppendOptions struct {
 	NoCreate   bool      // refuse with ErrNotFound when the session does not exist
 	ExpectHead *int64    // append only if this is the head (P15)
 	Producer   *Producer // idempotence for the whole request (P14)
+	Together   bool      // a draft that would decide what is decided already makes the whole request a duplicate
+	Waiting    string    // append only if this turn has not begun: else ErrNoTurn
 	Restore    bool      // the drafts bring their ids and times: ids must follow the head; into an empty session they may begin anywhere above it
 }
 
@@ -95,6 +97,7 @@ type Query struct {
 	Backward bool  // the newest events below Before, still in ascending order
 	Before   int64 // with Backward; 0 means from the head
 	Until    int64 // the last id wanted; 0 means no bound
+	Fold     bool  // the page is the Fold of what it is a page of; forwards only
 	Raw      bool  // with the agents' own lines, which then count against the limit; without it Event.Raw may be nil
 	Limit    Limit
 }
@@ -126,6 +129,11 @@ func (l Limit) OrDefault() Limit {
 // Page is a run of events without a hole and the session they were read from,
 // as of the same moment. The first id of a forward page is After+1, or Floor
 // when that is higher.
+//
+// A folded page is the Fold of such a run, or of several that follow each other:
+// its events stand for all ids from there up to the last one's, where the
+// reader goes on. The limit counts folded events, as if none were left out, and
+// FoldEventsMax those of the log.
 type Page struct {
 	Session Session
 	Events  []Event

@@ -18,10 +18,6 @@ const (
 	EventBytesDefault = 1 << 20 // P16: type, turn, parent, data and raw together
 )
 
-// TypeSessionClosed closes its session: it is the last event that a session
-// accepts.
-const TypeSessionClosed = "session_closed"
-
 // Draft is an event before the engine has numbered it.
 type Draft struct {
 	Key    string // "" or the idempotency key, for the life of the session (P13)
@@ -35,7 +31,9 @@ type Draft struct {
 	ID   int64
 	Time time.Time
 
-	checked *byte // the first byte of the Data that is known to be one JSON value on one line
+	assigned bool  // the turn was not the sender's word
+	adopted  bool  // nor the parent
+	checked  *byte // the first byte of the Data that is known to be one JSON value on one line
 }
 
 // reservedTypes are the names of control frames: on a WebSocket the reader of
@@ -88,8 +86,43 @@ func (d *Draft) Check(max int) error {
 	if n := d.Size(); n > max {
 		return Errorf(CodeEventTooLarge, "event of %d bytes is over the limit of %d; store the content elsewhere and refer to it", n, max)
 	}
-	return d.checkBody()
+	if err := d.checkBody(); err != nil {
+		return err
+	}
+	if year := d.Time.UTC().Year(); year < 1 || year > 9999 { // which no client could read
+		return Errorf(CodeInvalidEvent, "the year %d is not one from 1 to 9999", year)
+	}
+	return d.checkTurn()
 }
+
+// checkTurn makes the turn of an event that begins, ends or asks for one what
+// its requestId says: they are the same thing (section 1).
+func (d *Draft) checkTurn() error {
+	switch d.Type {
+	case TypePrompt, TypeTurnStart, TypeTurnEnd, TypeStopTurn:
+	default:
+		return nil
+	}
+	id := text(field(d.Data, "requestId"))
+	switch {
+	case id == "" || id == d.Turn:
+		return nil
+	case d.Turn != "":
+		return Errorf(CodeInvalidEvent, "turn is %.80q and requestId is %.80q; they are the same thing, give one of them", d.Turn, id)
+	}
+	d.Turn, d.assigned = id, true
+	return checkLabel("requestId", id, TurnBytesMax)
+}
+
+// NeedsTurn reports whether the draft opens a turn, or asks for one, that
+// nobody has named.
+func (d *Draft) NeedsTurn() bool {
+	return d.Turn == "" && (d.Type == TypePrompt || d.Type == TypeTurnStart)
+}
+
+// AssignTurn gives the draft a turn that its sender did not name. It does not
+// change BodyHash: the sender may send the same again.
+func (d *Draft) AssignTurn(turn string) { d.Turn, d.assigned = turn, true }
 
 func (d *Draft) checkBody() error {
 	if d.Raw != nil && (!utf8.Valid(d.Raw) || bytes.ContainsAny(d.Raw, "\r\n")) {
@@ -132,12 +165,31 @@ func checkLabel(name, s string, max int) error {
 	return nil
 }
 
+// assign gives the draft a turn and a parent where it has none.
+func (d *Draft) assign(turn, parent string) {
+	if d.Turn == "" && turn != "" {
+		d.AssignTurn(turn)
+	}
+	if d.Parent == "" && parent != "" {
+		d.Parent, d.adopted = parent, true
+	}
+}
+
 // BodyHash identifies the draft's content, so that the same key with another
-// body can be refused (P13). It does not cover Key, ID and Time.
+// body can be refused (P13). It does not
+// cover Key, ID and Time, nor a turn that was not the sender's word.
 func (d *Draft) BodyHash() [16]byte {
 	h := sha256.New()
 	var n [8]byte
-	for _, part := range [][]byte{[]byte(d.Type), []byte(d.Turn), []byte(d.Parent), d.Data, d.Raw} {
+	turn := d.Turn
+	if d.assigned {
+		turn = ""
+	}
+	parent := d.Parent
+	if d.adopted {
+		parent = ""
+	}
+	for _, part := range [][]byte{[]byte(d.Type), []byte(turn), []byte(parent), d.Data, d.Raw} {
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])
 		h.Write(part)

@@ -11,6 +11,7 @@ import (
 // engine has handed it out: readers on every transport share its bytes.
 type Event struct {
 	ID      int64  // 1, 2, 3 … per session, dense
+	From    int64  // of a folded event: the first id of the run that it stands for (P12); else 0
 	Session string // the session's id
 	Type    string
 	Turn    string    // "" when the event belongs to no turn
@@ -78,6 +79,10 @@ func (e *Event) AppendJSON(dst []byte, raw bool) []byte {
 func (e *Event) appendHead(dst []byte) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = strconv.AppendInt(dst, e.ID, 10)
+	if e.From != 0 {
+		dst = append(dst, `,"from":`...)
+		dst = strconv.AppendInt(dst, e.From, 10)
+	}
 	dst = append(dst, `,"session":"`...)
 	dst = append(dst, e.Session...) // ValidSessionID leaves nothing to escape
 	dst = append(dst, `","type":"`...)
@@ -99,6 +104,14 @@ func (e *Event) appendHead(dst []byte) []byte {
 
 // TimeLayout is the form of every time on the wire: UTC with milliseconds.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// Stamp is a time that encodes in TimeLayout.
+type Stamp struct{ time.Time }
+
+// MarshalJSON implements json.Marshaler.
+func (s Stamp) MarshalJSON() ([]byte, error) {
+	return append(AppendTime([]byte{'"'}, s.Time), '"'), nil
+}
 
 // AppendTime appends t in TimeLayout. It stands in the path of every event,
 // where time.AppendFormat would be a third of the cost of encoding one.

@@ -53,8 +53,16 @@ type Session struct {
 	Tags  []string
 	Meta  json.RawMessage // an object, or nil
 
-	Turn      string    // the open turn, or ""
-	TurnSince time.Time // when it was opened
+	Turn      string        // the open turn, or ""
+	TurnSince time.Time     // when it was opened
+	TurnSeen  time.Time     // its last event or touch
+	TurnLease time.Duration // how long it may be silent before the server ends it; 0 is for ever
+
+	Notable int64 // id of the last event that asks for a person: an ended turn, a question, a kontask
+	Open    *Open // what the session waits for; nil when nothing. Not to be changed
+
+	Redacted   int64   // id of the last event that says what was redacted, 0 when none does
+	ForkedFrom *Origin // or nil. Not to be changed
 }
 
 // SessionSpec is what a client says of a session when it creates one.
@@ -132,35 +140,69 @@ func (s *Session) SetSpec(spec SessionSpec) {
 	s.Title, s.Scope, s.Tags, s.Meta = spec.Title, spec.Scope, slices.Clone(spec.Tags), bytes.Clone(spec.Meta)
 }
 
-// State is the session's state in one word: "closed", "working" while a turn
-// is open, else "idle".
+// The states of a session.
+const (
+	StateIdle    = "idle"
+	StateWorking = "working" // a turn is open
+	StateWaiting = "waiting" // for the answer to a question
+	StateClosed  = "closed"
+)
+
+// State is the session's state in one word.
 func (s *Session) State() string {
 	switch {
 	case s.Closed:
-		return "closed"
+		return StateClosed
+	case len(s.Questions()) > 0:
+		return StateWaiting
 	case s.Turn != "":
-		return "working"
+		return StateWorking
 	}
-	return "idle"
+	return StateIdle
 }
 
-// Fold applies an event to the session: its head, size and open turn. It is
-// pure, so that the same log always gives the same session.
+// Fold applies an event to the session: its head, size, open turn and what it
+// waits for. It is pure, so that the same log always gives the same session.
+// It takes any log: what Admit refuses may come from a restored one.
 func (s *Session) Fold(e *Event, size int) {
 	s.Head = e.ID
 	s.Bytes += int64(size)
 	s.UpdatedAt = e.Time
+	if OwnSession(s.ID) { // it tells of other sessions' turns and has none
+		return
+	}
+	if e.Turn != "" && e.Turn == s.Turn {
+		s.TurnSeen = e.Time
+	}
 	switch e.Type {
-	case "turn_start":
+	case TypeTurnStart:
 		if e.Turn != "" { // one without a name opens nothing that could be ended
-			s.Turn, s.TurnSince = e.Turn, e.Time
+			s.Turn, s.TurnSince, s.TurnSeen = e.Turn, e.Time, e.Time
+			s.TurnLease, _ = leaseOf(e.Data)
 		}
-	case "turn_end":
-		if e.Turn == s.Turn {
-			s.Turn, s.TurnSince = "", time.Time{}
+		s.foldOpen(e, false)
+	case TypeTurnEnd:
+		began := e.Turn == s.Turn
+		if began {
+			s.endTurn()
+			s.Notable = e.ID
 		}
+		s.foldOpen(e, began)
 	case TypeSessionClosed:
 		s.Closed = true
-		s.Turn, s.TurnSince = "", time.Time{}
+		s.endTurn()
+		s.foldOpen(e, false)
+	case TypePermissionRequest, TypeKontaskReady:
+		s.Notable = e.ID
+		s.foldOpen(e, false)
+	case TypeRedacted:
+		s.Redacted = e.ID
+	case TypePrompt, TypeSessionInit, TypePermissionResponse, TypeTaskStart, TypeTaskUpdate, TypeTaskEnd,
+		TypeKontaskCreated, TypeKontaskUpdated, TypeKontaskChosen:
+		s.foldOpen(e, false)
 	}
+}
+
+func (s *Session) endTurn() {
+	s.Turn, s.TurnSince, s.TurnSeen, s.TurnLease = "", time.Time{}, time.Time{}, 0
 }

@@ -7,6 +7,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,12 @@ type Log struct {
 	sessions map[string]*session
 	tombs    map[string]int64 // heads of deleted sessions
 	created  int64            // sessions ever created; gives session.order
+	marks    map[mark]int64
+	arrivals int64 // of turns and kontasks; gives session.arrived
+	fed      int64 // the feed's head, until it is announced; 0 when it did not change
+	webhooks webhooks
+	index    index // of Search
+	blobs    map[string]*blob
 }
 
 // session is one log. Events run from Floor to Head without a hole.
@@ -45,6 +52,9 @@ type session struct {
 	events    []store.Event
 	keys      map[string]keyed
 	producers map[string]produced
+	derived   *store.Derived
+	log       *Log
+	arrived   map[string]int64 // the place of "turn id" and "kontask id" among those of all sessions
 }
 
 type keyed struct {
@@ -67,7 +77,9 @@ func New(o Options) *Log {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Log{o: o, sessions: map[string]*session{}, tombs: map[string]int64{}}
+	l := &Log{o: o, sessions: map[string]*session{}, tombs: map[string]int64{}, marks: map[mark]int64{}}
+	l.keep(l.fresh(store.FeedSession)) // who follows the feed comes before there is news
+	return l
 }
 
 // Close makes every later call fail with store.ErrShutdown.
@@ -101,9 +113,15 @@ func (l *Log) change(ctx context.Context, id string, f func() (head int64, err e
 		head, err = f()
 		return err
 	})
-	if err == nil && head != unchanged && l.o.Committed != nil {
-		l.o.Committed(id, head)
+	if err == nil && l.o.Committed != nil {
+		if head != unchanged {
+			l.o.Committed(id, head)
+		}
+		if l.fed != 0 {
+			l.o.Committed(store.FeedSession, l.fed)
+		}
 	}
+	l.fed = 0
 	return err
 }
 
@@ -130,7 +148,8 @@ func (l *Log) fresh(id string) *session {
 		Session: store.Session{
 			ID: id, Epoch: uuid.NewString(), Head: head, Floor: head + 1, CreatedAt: now, UpdatedAt: now,
 		},
-		keys: map[string]keyed{}, producers: map[string]produced{},
+		keys: map[string]keyed{}, producers: map[string]produced{}, derived: store.NewDerived(),
+		log: l, arrived: map[string]int64{},
 	}
 }
 
@@ -143,6 +162,7 @@ func (l *Log) keep(s *session) {
 	s.order = l.created
 	l.sessions[s.ID] = s
 	delete(l.tombs, s.ID)
+	l.feedSession(store.TypeSessionCreated, s)
 }
 
 // Submit implements store.Submitter: with nothing to wait for, it is done at
@@ -182,6 +202,9 @@ func (l *Log) check(id string, o store.AppendOptions, drafts []store.Draft) erro
 		if err := drafts[i].Check(l.o.EventBytesMax); err != nil {
 			return err
 		}
+		if drafts[i].NeedsTurn() && !o.Restore {
+			drafts[i].AssignTurn(uuid.Must(uuid.NewV7()).String())
+		}
 		if i < len(drafts)-1 && drafts[i].Type == store.TypeSessionClosed {
 			return store.Errorf(store.CodeInvalidEvent, "no event can follow %s", store.TypeSessionClosed)
 		}
@@ -205,7 +228,15 @@ func (l *Log) append(id string, o store.AppendOptions, drafts []store.Draft) (a 
 			return a, unchanged, err
 		}
 	}
-	ids, news, conflict := s.number(drafts, o.Restore)
+	ids, news, conflict := s.number(drafts, o.Restore, nil)
+	var refused error
+	if !o.Restore && conflict == nil {
+		known := func(i int) bool { return !slices.Contains(news, i) }
+		var decided map[int]int64
+		if decided, refused = s.Admit(drafts, known, past{l, s}); len(decided) > 0 {
+			ids, news, conflict = s.number(drafts, o.Restore, together(decided, len(drafts), o.Together))
+		}
+	}
 	switch {
 	case len(news) == 0 && conflict == nil:
 		a = store.Located(ids)
@@ -216,6 +247,8 @@ func (l *Log) append(id string, o store.AppendOptions, drafts []store.Draft) (a 
 		return a, unchanged, store.ErrSessionClosed
 	case o.ExpectHead != nil && *o.ExpectHead != s.Head:
 		return a, unchanged, &store.Error{Code: store.CodeHeadMoved, Detail: store.ErrHeadMoved.Detail, Want: s.Head}
+	case o.Waiting != "" && !s.Waits(o.Waiting):
+		return a, unchanged, store.ErrNoTurn
 	case s.Head > store.IDMax-int64(len(drafts)):
 		return a, unchanged, store.Errorf(store.CodeInvalidEvent, "the ids are used up")
 	case conflict != nil:
@@ -225,23 +258,53 @@ func (l *Log) append(id string, o store.AppendOptions, drafts []store.Draft) (a 
 	case !s.follows(ids, news):
 		return a, unchanged, &store.Error{Code: store.CodeRestoreGap, Detail: store.ErrRestoreGap.Detail, Want: s.Head}
 	}
+	if refused != nil {
+		return a, unchanged, refused
+	}
 	a = store.Appended{First: ids[news[0]], Last: ids[news[len(news)-1]]}
 	if len(news) < len(drafts) {
 		a.IDs = ids
 	}
+	l.addAll(s, drafts, ids, news, o.Restore)
+	s.produce(o.Producer, a)
+	return a, s.Head, nil
+}
+
+// together makes one decided draft stand for all when they belong together.
+func together(decided map[int]int64, n int, all bool) map[int]int64 {
+	if !all {
+		return decided
+	}
+	first := slices.Min(slices.Collect(maps.Keys(decided)))
+	whole := map[int]int64{}
+	for i := range n {
+		whole[i] = decided[first]
+	}
+	return whole
+}
+
+// addAll puts the new drafts at the end, and tells the feed of them.
+func (l *Log) addAll(s *session, drafts []store.Draft, ids []int64, news []int, restore bool) {
+	l.keep(s)
 	now := l.now()
 	if now.Before(s.UpdatedAt) {
 		now = s.UpdatedAt
 	}
 	for _, i := range news {
-		s.add(&drafts[i], ids[i], now, o.Restore)
+		e := s.add(&drafts[i], ids[i], now, restore)
+		if !restore { // what was long ago is no news
+			l.feedEvent(e)
+		}
+	}
+	if !restore && s.TurnSeen.After(l.now()) { // a clock that was ahead must not lengthen a lease
+		s.TurnSeen = l.now()
+	}
+	if restore && s.Turn != "" { // a restored time is no sign of silence
+		s.TurnSeen = now
 	}
 	if s.UpdatedAt.After(now) { // a restored time is no clock
 		s.UpdatedAt = now
 	}
-	s.produce(o.Producer, a)
-	l.keep(s)
-	return a, s.Head, nil
 }
 
 // request says whether the producer's request was seen before, or why it
@@ -274,7 +337,7 @@ func (s *session) produce(p *store.Producer, a store.Appended) {
 
 // number gives every draft its id, that of the old event when its key is
 // known, and returns the indexes of those that are new.
-func (s *session) number(drafts []store.Draft, restore bool) (ids []int64, news []int, conflict error) {
+func (s *session) number(drafts []store.Draft, restore bool, decided map[int]int64) (ids []int64, news []int, conflict error) {
 	next, here := s.Head, map[string]keyed{}
 	for i := range drafts {
 		d := &drafts[i]
@@ -286,6 +349,9 @@ func (s *session) number(drafts []store.Draft, restore bool) (ids []int64, news 
 			return nil, nil, store.Errorf(store.CodeKeyConflict, "the key %q was used with another body", d.Key)
 		}
 		id := old.id
+		if first := decided[i]; first != 0 && !known {
+			id, known = first, true
+		}
 		if !known {
 			next++
 			id = next
@@ -319,7 +385,7 @@ func (s *session) follows(ids []int64, news []int) bool {
 }
 
 // add puts a checked draft at the end.
-func (s *session) add(d *store.Draft, id int64, now time.Time, restore bool) {
+func (s *session) add(d *store.Draft, id int64, now time.Time, restore bool) *store.Event {
 	if restore && !d.Time.IsZero() {
 		now = d.Time.UTC().Truncate(time.Millisecond)
 	}
@@ -333,7 +399,11 @@ func (s *session) add(d *store.Draft, id int64, now time.Time, restore bool) {
 	}
 	s.events = append(s.events, e)
 	s.Fold(&e, d.Size())
+	s.derived.Apply(&e)
+	s.arrive("turn "+e.Turn, s.derived.Turns[e.Turn] != nil)
+	s.arrive("kontask "+e.KontaskID(), s.derived.Kontasks[e.KontaskID()] != nil)
 	if d.Key != "" {
 		s.keys[d.Key] = keyed{id, d.BodyHash()}
 	}
+	return &e
 }

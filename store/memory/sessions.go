@@ -76,6 +76,7 @@ func (l *Log) UpdateSession(ctx context.Context, id string, patch store.SessionP
 			s.UpdatedAt = now
 		}
 		v = s.view()
+		l.feedSession(store.TypeSessionUpdated, s)
 		return s.Head, nil
 	})
 	return v, err
@@ -90,6 +91,12 @@ func (l *Log) DeleteSession(ctx context.Context, id string) error {
 		}
 		l.tombs[id] = s.Head
 		delete(l.sessions, id)
+		for m := range l.marks {
+			if m.session == id {
+				delete(l.marks, m)
+			}
+		}
+		l.feedSession(store.TypeSessionDeleted, s)
 		return s.Head, nil
 	})
 }
@@ -105,8 +112,10 @@ func (l *Log) ListSessions(ctx context.Context, f store.SessionFilter) (page sto
 	if err != nil {
 		return page, err
 	}
-	if f.State != "" && f.State != "idle" && f.State != "working" && f.State != "closed" {
-		return page, store.Errorf(store.CodeInvalidQuery, "state %.40q: use idle, working or closed", f.State)
+	switch f.State {
+	case "", store.StateIdle, store.StateWorking, store.StateWaiting, store.StateClosed:
+	default:
+		return page, store.Errorf(store.CodeInvalidQuery, "state %.40q: use idle, working, waiting or closed", f.State)
 	}
 	err = l.look(ctx, func() error {
 		var found []*session
@@ -129,7 +138,7 @@ func (l *Log) ListSessions(ctx context.Context, f store.SessionFilter) (page sto
 }
 
 func selects(f store.SessionFilter, s *store.Session) bool {
-	return (f.Scope == "" || f.Scope == s.Scope) &&
+	return !store.OwnSession(s.ID) && (f.Scope == "" || f.Scope == s.Scope) &&
 		(f.Tag == "" || slices.Contains(s.Tags, f.Tag)) &&
 		(f.State == "" || f.State == s.State()) &&
 		(strings.Contains(lower(s.ID), lower(f.Search)) || strings.Contains(lower(s.Title), lower(f.Search)))
@@ -189,6 +198,9 @@ func (l *Log) Read(ctx context.Context, id string, q store.Query) (page store.Pa
 
 // page picks the wanted events one by one until a bound of the page is met.
 func (s *session) page(q store.Query) []store.Event {
+	if q.Fold && !q.Backward {
+		return s.folded(q)
+	}
 	limit := q.Limit.OrDefault()
 	size := 0
 	var events []store.Event
@@ -216,6 +228,17 @@ func (s *session) page(q store.Query) []store.Event {
 	}
 	slices.Reverse(events)
 	return events
+}
+
+// folded is a page whose runs of deltas come as one event each.
+func (s *session) folded(q store.Query) []store.Event {
+	f := store.NewFolder(q)
+	for _, e := range s.events {
+		if e.ID > q.After && (q.Until == 0 || e.ID <= q.Until) && !f.Add(e) {
+			break
+		}
+	}
+	return f.Events()
 }
 
 // Retain implements store.Retainer. Keys and producers stay: they are for the

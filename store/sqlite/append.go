@@ -55,6 +55,9 @@ func checkAppend(session string, o store.AppendOptions, drafts []store.Draft, ev
 		if err := drafts[i].Check(eventMax); err != nil {
 			return 0, store.AtEvent(err, i, len(drafts))
 		}
+		if drafts[i].NeedsTurn() && !o.Restore {
+			drafts[i].AssignTurn(newTurn())
+		}
 		if drafts[i].Type == store.TypeSessionClosed && i < len(drafts)-1 {
 			return 0, store.Errorf(store.CodeInvalidEvent, "event %d: %s must be the last event of its request", i, store.TypeSessionClosed)
 		}
@@ -91,6 +94,10 @@ func (a *appending) apply(t *txn) error {
 	if err != nil {
 		return err
 	}
+	refused, err := a.admit(t, c, &known)
+	if err != nil {
+		return err
+	}
 	if known.all(len(a.drafts)) {
 		a.result = store.Located(known.ids)
 		a.result.Duplicate = true
@@ -99,8 +106,13 @@ func (a *appending) apply(t *txn) error {
 	if err := a.check(c, known); err != nil {
 		return err
 	}
+	if refused != nil {
+		return refused
+	}
 	if !c.exists {
-		t.create(c, store.SessionSpec{})
+		if err := t.create(c, store.SessionSpec{}); err != nil {
+			return err
+		}
 	}
 	if err := a.write(t, c, known); err != nil {
 		return err
@@ -109,6 +121,21 @@ func (a *appending) apply(t *txn) error {
 }
 
 // check holds the session's state against the conditions of the request.
+// admit finds the drafts that would decide again what is decided, and says why
+// the others are refused by what the log means; nil when they are not.
+func (a *appending) admit(t *txn, c *change, known *knownKeys) (refused, err error) {
+	if a.options.Restore {
+		return nil, nil
+	}
+	has := func(i int) bool { return known.has(a.drafts[i].Key, i) }
+	decided, err := c.state.Admit(a.drafts, has, past{t, c})
+	if _, refusal := err.(*store.Error); err != nil && !refusal {
+		return nil, err
+	}
+	known.decide(decided, len(a.drafts), a.options.Together)
+	return err, nil
+}
+
 func (a *appending) check(c *change, known knownKeys) error {
 	s := &c.state
 	if c.exists && s.Closed {
@@ -118,6 +145,9 @@ func (a *appending) check(c *change, known knownKeys) error {
 		err := store.Errorf(store.CodeHeadMoved, "the head is %d, not %d: read what came since and decide again", s.Head, *want)
 		err.Want = s.Head
 		return err
+	}
+	if turn := a.options.Waiting; turn != "" && !s.Waits(turn) {
+		return store.ErrNoTurn
 	}
 	if s.Head > store.IDMax-int64(len(a.drafts)) {
 		return store.Errorf(store.CodeInvalidEvent, "the session has used up its ids; go on in another")
@@ -212,6 +242,39 @@ type knownKeys struct {
 	conflict string         // a key that stands for another body, or ""
 }
 
+// has reports whether the log has draft i already, or will by an earlier draft
+// of the request.
+func (k knownKeys) has(key string, i int) bool {
+	if k.ids == nil {
+		return false
+	}
+	first, keyed := k.same[key]
+	return k.ids[i] != 0 || keyed && first != i
+}
+
+// decide adds the drafts whose decision the log has. Where they stand together
+// one stands for all.
+func (k *knownKeys) decide(decided map[int]int64, n int, together bool) {
+	if len(decided) == 0 {
+		return
+	}
+	if k.ids == nil {
+		k.ids = make([]int64, n)
+	}
+	for i := range n {
+		if id := decided[i]; id != 0 && together {
+			for j := range k.ids {
+				k.ids[j] = id
+			}
+			k.count = n
+			return
+		} else if id != 0 && k.ids[i] == 0 {
+			k.ids[i] = id
+			k.count++
+		}
+	}
+}
+
 func (k knownKeys) all(n int) bool { return k.count == n && k.conflict == "" }
 
 func (a *appending) keysSeen(t *txn, c *change) (k knownKeys, err error) {
@@ -279,6 +342,11 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 		if err := t.append(c, e, d.Size()); err != nil {
 			return err
 		}
+		if !a.options.Restore { // what was long ago is no news
+			if err := t.feedEvent(&e); err != nil {
+				return err
+			}
+		}
 		if known.ids != nil {
 			known.ids[i] = e.ID
 		}
@@ -296,6 +364,12 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 	if known.count > 0 || int(a.result.Last-a.result.First)+1 < len(a.drafts) {
 		a.result.IDs = known.ids
 	}
+	if a.options.Restore && c.state.Turn != "" { // a restored time is no sign of silence: the turn would end in the middle of its import
+		c.state.TurnSeen = now
+	}
+	if !a.options.Restore && c.state.TurnSeen.After(t.now) { // a clock that was ahead must not lengthen a lease
+		c.state.TurnSeen = t.now
+	}
 	if c.state.UpdatedAt.After(now) { // a restored time is no clock: every later event would bear it
 		c.state.UpdatedAt = now
 	}
@@ -304,11 +378,11 @@ func (a *appending) write(t *txn, c *change, known knownKeys) error {
 
 // repeat returns the id of the event that draft i repeats, or 0.
 func (k knownKeys) repeat(key string, i int) int64 {
+	if k.ids != nil && k.ids[i] != 0 {
+		return k.ids[i]
+	}
 	if key == "" {
 		return 0
-	}
-	if k.ids[i] != 0 {
-		return k.ids[i]
 	}
 	return k.ids[k.same[key]]
 }

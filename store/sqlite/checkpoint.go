@@ -40,6 +40,7 @@ func (w *wal) wrote(bytes int64, sessions int) {
 // grown. It is passive: it never waits for a reader, and what it could not
 // copy it leaves for the next time.
 func (w *writer) checkpoint() {
+	w.purge()
 	if w.wal.bytes < checkpointBytes || w.conn == nil {
 		return
 	}
@@ -50,15 +51,16 @@ func (w *writer) checkpoint() {
 		return
 	}
 	if logged*pageBytes > w.log.options.walBytes {
-		w.restartWAL()
+		w.restartWAL("RESTART")
 	}
 	w.wal.bytes = (logged - copied) * pageBytes / 2
 }
 
 // restartWAL takes every reading connection for a moment, so that the next
 // commit begins the log anew. Another process that reads, such as a backup,
-// stops it from happening; then the log grows until that is over.
-func (w *writer) restartWAL() {
+// stops it from happening; then the log grows until that is over. It reports
+// whether it could be done.
+func (w *writer) restartWAL(mode string) bool {
 	var held []*sqlite3.Conn
 	defer func() {
 		for _, c := range held {
@@ -71,12 +73,12 @@ func (w *writer) restartWAL() {
 		case c := <-w.log.readers:
 			held = append(held, c)
 		case <-timeout:
-			return
+			return false
 		}
 	}
 	err := w.conn.Script("PRAGMA busy_timeout(0)")
 	if err == nil {
-		_, _, err = walCheckpoint(w.conn, "RESTART")
+		_, _, err = walCheckpoint(w.conn, mode)
 	}
 	if e := w.conn.Script(fmt.Sprintf("PRAGMA busy_timeout(%d)", busyTimeoutMillis)); err == nil {
 		err = e
@@ -84,6 +86,7 @@ func (w *writer) restartWAL() {
 	if err != nil {
 		w.log.options.Logger.Debug("the write-ahead log was not cut back", "err", err)
 	}
+	return err == nil
 }
 
 // errCheckpointBusy means that a reader kept a full checkpoint from ending.

@@ -316,3 +316,51 @@ func TestP16_OpenOnFullDisk(t *testing.T) {
 		t.Errorf("append after recovery: %+v, %v; want id 2", got, err)
 	}
 }
+
+// What a refused transaction folded is forgotten with it: the turn says what
+// the log says, and the end that was refused can be sent again.
+func TestP16_RefusedEventsLeaveTheFolds(t *testing.T) {
+	for _, c := range diskFaults {
+		t.Run(c.name, func(t *testing.T) {
+			v := newVFS(t)
+			l, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{VFS: v.Name()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() }) // also after a failure
+			add := func(typ, data string) error {
+				_, err := l.Append(t.Context(), "s", store.AppendOptions{}, store.Draft{Type: typ, Turn: "t", Key: typ + data, Data: []byte(data)})
+				return err
+			}
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(add(store.TypeTurnStart, `{}`))
+			must(add(store.TypeTextDelta, `{"text":"a"}`))
+			v.Inject(c.fault)
+			for _, d := range [][2]string{{store.TypeTextDelta, `{"text":"refused"}`}, {store.TypePermissionRequest, `{"requestId":"q"}`}, {store.TypeTurnEnd, `{"success":true}`}} {
+				if err := add(d[0], d[1]); !errors.Is(err, c.want) {
+					t.Fatalf("%s while the disk refuses: %v", d[0], err)
+				}
+			}
+			v.Lift()
+			awaitWritable(t, l)
+			if s, err := l.Session(t.Context(), "s"); err != nil || s.Turn != "t" || s.State() != store.StateWorking {
+				t.Errorf("after the refusals: %+v, %v", s, err)
+			}
+			events := readAll(t, l, "s")
+			must(add(store.TypeTextDelta, `{"text":"b"}`))
+			must(add(store.TypeTurnEnd, `{"success":true}`))
+			turn, err := l.Turn(t.Context(), "s", "t")
+			if err != nil || turn.Text != "ab" && len(events) == 2 || turn.State != store.TurnEnded {
+				t.Errorf("turn %+v, %v, want the text of the log alone", turn, err)
+			}
+			if differences, err := l.Rebuild(t.Context(), "s"); err != nil || len(differences) > 0 {
+				t.Errorf("the tables say otherwise than the log: %q, %v", differences, err)
+			}
+		})
+	}
+}

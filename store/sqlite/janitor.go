@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
+	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
 
@@ -12,7 +14,8 @@ import (
 // failed, such as on a full disk.
 const janitorRetry = 10 * time.Second
 
-// janitor removes the rows of deleted sessions in the background.
+// janitor removes the rows of deleted sessions, and what is left of redacted
+// content, in the background.
 type janitor struct {
 	cancel context.CancelFunc
 	asked  chan struct{} // capacity 1: there is garbage
@@ -33,10 +36,13 @@ func (j *janitor) start(l *Log) {
 			case <-j.asked:
 			}
 			err := l.sweep(ctx)
+			if err == nil {
+				err = l.scrub(ctx)
+			}
 			if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrShutdown) {
 				continue
 			}
-			l.options.Logger.Warn("removing deleted sessions failed", "err", err)
+			l.options.Logger.Warn("removing what was deleted or redacted failed", "err", err)
 			j.wake()
 			select {
 			case <-ctx.Done():
@@ -60,11 +66,21 @@ func (j *janitor) stop() {
 
 // sweep removes all garbage, a chunk per transaction.
 func (l *Log) sweep(ctx context.Context) error {
-	swept := false
+	swept, err := l.sweepUploads(ctx)
+	if err != nil {
+		return err
+	}
 	for {
 		more := false
 		err := l.queue.do(ctx, 0, 0, func(t *txn) error {
-			no, err := t.conn.Int(`SELECT session_no FROM garbage ORDER BY session_no LIMIT 1`)
+			var no int64
+			err := t.conn.Query(func(row sqlite3.Row) error {
+				if l.copies.held(row.Int(0)) {
+					return nil
+				}
+				no = row.Int(0)
+				return sqlite3.ErrStop
+			}, `SELECT session_no FROM garbage ORDER BY session_no`)
 			if err != nil || no == 0 {
 				return err
 			}
@@ -91,10 +107,23 @@ func (t *txn) sweep(no int64) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
+	if n, err := t.dropDocs(no, math.MaxInt64); err != nil || n > 0 {
+		return err
+	}
 	for _, remove := range []string{
 		`DELETE FROM events WHERE pos IN (SELECT pos FROM events WHERE session_no = ? ORDER BY id LIMIT ?)`,
 		`DELETE FROM event_keys WHERE session_no = ?1 AND key IN (SELECT key FROM event_keys WHERE session_no = ?1 ORDER BY key LIMIT ?2)`,
 		`DELETE FROM producers WHERE session_no = ?1 AND producer IN (SELECT producer FROM producers WHERE session_no = ?1 ORDER BY producer LIMIT ?2)`,
+		`DELETE FROM blob_refs WHERE session_no = ?1 AND (id, sha256) IN (SELECT id, sha256 FROM blob_refs WHERE session_no = ?1 ORDER BY id, sha256 LIMIT ?2)`,
+		`DELETE FROM derived WHERE session_no = ? AND ? > 0`,
+		`DELETE FROM unfolded WHERE session_no = ? AND ? > 0`,
+		`DELETE FROM turns WHERE no IN (SELECT no FROM turns WHERE session_no = ? LIMIT max(? / 32, 1))`, // they have the text
+		`DELETE FROM turn_tools WHERE session_no = ?1 AND (turn, name) IN (SELECT turn, name FROM turn_tools WHERE session_no = ?1 LIMIT ?2)`,
+		`DELETE FROM questions WHERE session_no = ?1 AND request_id IN (SELECT request_id FROM questions WHERE session_no = ?1 LIMIT ?2)`,
+		`DELETE FROM marks WHERE (subject, session_no) IN (SELECT subject, session_no FROM marks WHERE session_no = ? LIMIT ?)`,
+		`DELETE FROM seals WHERE session_no = ?1 AND last IN (SELECT last FROM seals WHERE session_no = ?1 ORDER BY last LIMIT ?2)`,
+		`DELETE FROM folds WHERE session_no = ?1 AND first IN (SELECT first FROM folds WHERE session_no = ?1 ORDER BY first LIMIT max(?2 / 32, 1))`, // they are large
+		`DELETE FROM redactions WHERE session_no = ?1 AND id IN (SELECT id FROM redactions WHERE session_no = ?1 ORDER BY id LIMIT ?2)`,
 	} {
 		n, err := t.conn.Exec(remove, no, int64(retainChunk))
 		t.bytes += n * pageBytes / 8 // a guess, for the checkpoint

@@ -14,6 +14,13 @@ const liveSessionsMax = 32 << 10
 // A single session may hold at most this share of the cache.
 const cacheShare = 4
 
+// foldBytesMax bounds the text in the folds of open turns. Beyond it those of
+// sessions that were appended to longest ago are read from the log again.
+const foldBytesMax = 64 << 20
+
+// foldToolBytes is about what a tool call of a fold occupies.
+const foldToolBytes = 256
+
 // live is what the writer knows of sessions: their committed state, and the
 // newest events of those that were appended to of late. Readers look in, only
 // the writer changes it, and only after COMMIT.
@@ -24,8 +31,10 @@ type live struct {
 	sessions map[string]*liveSession
 
 	// The writer's own.
-	order *list.List // of *liveSession, the one appended to last at the back
-	bytes int64      // of cached events
+	order  *list.List // of *liveSession, the one appended to last at the back
+	cached *list.List // those of them that have events here, likewise
+	bytes  int64      // of cached events
+	folds  int64      // bytes of text in open turns
 }
 
 // liveSession is one session in memory.
@@ -36,9 +45,12 @@ type liveSession struct {
 	events []store.Event // the newest, without a hole up to state.Head; handed out, so only ever appended to
 
 	// The writer's own.
+	turns  turnFolds
 	change *change       // of the transaction that runs, or nil
 	place  *list.Element // nil once dropped
+	cached *list.Element // nil without events
 	bytes  int64         // of events
+	folded int64         // bytes of text in turns
 }
 
 // eventOverhead is what an event occupies beside its encoding.
@@ -53,7 +65,7 @@ func (l *live) init(bytesMax int64) {
 func (l *live) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sessions, l.order, l.bytes = map[string]*liveSession{}, list.New(), 0
+	l.sessions, l.order, l.cached, l.bytes, l.folds = map[string]*liveSession{}, list.New(), list.New(), 0, 0
 }
 
 // get returns the session if it is in memory.
@@ -76,11 +88,13 @@ func (l *live) publish(c *change) {
 		s = &liveSession{no: c.no, state: c.state}
 		l.add(s)
 	}
+	l.keepFolds(s, c.turns)
 	s.mu.Lock()
 	s.state = c.state
 	if keep := c.state.Floor - 1; len(s.events) > 0 && s.events[0].ID <= keep {
 		l.trim(s, func(e *store.Event) bool { return e.ID <= keep })
 	}
+	l.redact(s, c.redacted)
 	for i := range c.events {
 		n := int64(len(c.events[i].JSON()) + len(c.events[i].Raw) + eventOverhead)
 		s.bytes += n
@@ -89,7 +103,29 @@ func (l *live) publish(c *change) {
 	s.events = append(s.events, c.events...)
 	s.mu.Unlock()
 	l.order.MoveToBack(s.place)
+	if s.cached == nil {
+		s.cached = l.cached.PushBack(s)
+	}
+	l.cached.MoveToBack(s.cached)
 	l.bound(s)
+}
+
+// keepFolds takes over the turns of a change, and makes room for them.
+func (l *live) keepFolds(s *liveSession, turns turnFolds) {
+	s.turns = turns
+	l.folds -= s.folded
+	if s.folded = 0; turns.open != nil {
+		s.folded = int64(len(turns.open.Text) + len(turns.open.Tools)*foldToolBytes)
+	}
+	if l.folds += s.folded; l.folds <= foldBytesMax {
+		return
+	}
+	for e := l.order.Front(); e != nil && l.folds > foldBytesMax/2; e = e.Next() { // to the half, so that it is seldom
+		if other := e.Value.(*liveSession); other != s {
+			l.folds -= other.folded
+			other.turns, other.folded = turnFolds{}, 0
+		}
+	}
 }
 
 func (l *live) add(s *liveSession) {
@@ -105,26 +141,45 @@ func (l *live) drop(s *liveSession) {
 	}
 	l.order.Remove(s.place)
 	s.place = nil
+	if s.cached != nil {
+		l.cached.Remove(s.cached)
+		s.cached = nil
+	}
 	l.bytes -= s.bytes
+	l.folds -= s.folded
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.sessions, s.state.ID)
 }
 
-// bound keeps the cache within its bytes and number of sessions. The session
-// that was just appended to gives way only to its own newer events.
+// bound keeps the cache within its bytes and number of sessions: first those
+// events go that were appended to longest ago, and what is known of a session
+// only when there are too many. The session that was just appended to gives way
+// only to its own newer events.
 func (l *live) bound(s *liveSession) {
 	if share := l.bytesMax / cacheShare; s.bytes > share {
 		s.mu.Lock()
 		l.trim(s, func(*store.Event) bool { return s.bytes > share/2 })
 		s.mu.Unlock()
 	}
-	for l.bytes > l.bytesMax || l.order.Len() > liveSessionsMax {
-		oldest := l.order.Front().Value.(*liveSession)
+	for l.bytes > l.bytesMax {
+		oldest := l.cached.Front().Value.(*liveSession)
 		if oldest == s {
-			return
+			break
 		}
-		l.drop(oldest)
+		l.cached.Remove(oldest.cached)
+		oldest.cached = nil
+		l.bytes -= oldest.bytes
+		oldest.mu.Lock()
+		oldest.events, oldest.bytes = nil, 0
+		oldest.mu.Unlock()
+	}
+	most := liveSessionsMax
+	if l.bytesMax < 0 { // no cache at all: everything is read from the database each time
+		most = 1
+	}
+	for l.order.Len() > most {
+		l.drop(l.order.Front().Value.(*liveSession))
 	}
 }
 
@@ -159,6 +214,10 @@ func (s *liveSession) page(q store.Query) (_ store.Page, ok bool) {
 		return p, false
 	}
 	events := s.events[from-first : to-first+1]
+	if q.Fold { // which the caller does: it takes its time, and appends wait for the lock
+		p.Events = events[:len(events):len(events)]
+		return p, true
+	}
 	p.Events = within(events, q)
 	return p, true
 }

@@ -36,6 +36,7 @@ type Options struct {
 	VFS           string        // SQLite's VFS by name, for tests that need a bad disk
 	walBytes      int64         // 0 means walBytesMax
 	walPause      time.Duration // 0 means walPauseMax
+	LeasesByHand  bool          // nobody but the caller calls ExpireTurns, for tests whose clock stands still
 	NoSync        bool          // synchronous=OFF, for tests that show what fsync is good for: a power loss then loses acknowledged events
 }
 
@@ -82,6 +83,11 @@ type Log struct {
 	health  health
 	done    chan struct{} // closed when the writer has ended
 	janitor janitor
+	copies  copies
+	pages   chan struct{} // capacity 1: whoever moves pages of the database, or goes through all of them, has a place in it
+	uploads uploads
+	leases  leases
+	derive  deriver
 }
 
 var (
@@ -102,7 +108,9 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	l := &Log{dir: dir, options: o.withDefaults(), done: make(chan struct{})}
+	l := &Log{dir: dir, options: o.withDefaults(), done: make(chan struct{}), pages: make(chan struct{}, 1)}
+	l.leases.asked = make(chan struct{}, 1)
+	l.derive.init()
 	l.queue.init(l.options.QueueRequests, l.options.QueueBytes)
 	l.live.init(l.options.CacheBytes)
 	l.health.set(nil)
@@ -115,7 +123,31 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	}
 	go l.writer.run()
 	l.janitor.start(l)
+	next := l.resume(ctx)
+	l.leases.start(l, next)
+	l.derive.start(l)
 	return l, nil
+}
+
+// resume ends the turns whose lease passed while nobody looked, before anybody
+// can ask, and folds what an older konlog has stored. It returns the next
+// deadline. A server must start on a full disk too, so that what cannot be
+// written now is left for later.
+func (l *Log) resume(ctx context.Context) (next time.Time) {
+	if _, err := l.Session(ctx, store.FeedSession); errors.Is(err, store.ErrNotFound) { // who follows the feed comes before there is news
+		if _, _, err := l.CreateSession(ctx, store.FeedSession, store.SessionSpec{}); err != nil {
+			l.options.Logger.Warn("making the feed failed; the first news will", "err", err)
+		}
+	}
+	if err := l.rebuildUnfolded(ctx); err != nil {
+		l.options.Logger.Warn("folding the sessions of an older version failed; run konlog verify --rebuild", "err", err)
+	}
+	_, next, err := l.ExpireTurns(ctx)
+	if err != nil {
+		l.options.Logger.Warn("ending silent turns failed", "err", err)
+		return l.options.Now().Add(leaseRetry)
+	}
+	return next
 }
 
 // makeDir makes dir and what is missing above it, each entry durable in its
@@ -169,6 +201,8 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.janitor.stop()
+	l.leases.stop()
+	l.derive.stop()
 	<-l.done
 	l.live.reset()
 	for range cap(l.readers) { // waits for reads in flight

@@ -16,6 +16,7 @@ type op struct {
 	events int
 	err    error
 	done   chan struct{} // capacity 1, so that the writer never waits for a caller
+	home   *sync.Pool    // where it goes when its caller has the answer
 }
 
 // queue holds the requests that wait for the writer, bounded by their number
@@ -29,14 +30,13 @@ type queue struct {
 	bytesMax int64
 
 	wake chan struct{} // capacity 1: there is something to do
+	free sync.Pool     // of *op
 }
 
 func (q *queue) init(opsMax int, bytesMax int64) {
 	q.opsMax, q.bytesMax = opsMax, bytesMax
 	q.wake = make(chan struct{}, 1)
 }
-
-var ops = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)} }}
 
 // do hands apply to the writer and waits for its transaction to be durable.
 func (q *queue) do(ctx context.Context, events int, size int64, apply func(*txn) error) error {
@@ -53,7 +53,10 @@ func (q *queue) submit(ctx context.Context, events int, size int64, apply func(*
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	o := ops.Get().(*op)
+	o, ok := q.free.Get().(*op)
+	if !ok {
+		o = &op{done: make(chan struct{}, 1), home: &q.free}
+	}
 	o.apply, o.size, o.events, o.err = apply, size, events, nil
 	return o, q.put(o)
 }
@@ -64,7 +67,7 @@ func (o *op) wait() error {
 	<-o.done
 	err := o.err
 	o.apply, o.err = nil, nil
-	ops.Put(o)
+	o.home.Put(o)
 	return err
 }
 

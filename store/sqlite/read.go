@@ -12,10 +12,13 @@ import (
 // Read implements store.Reader. A page comes from memory when all of it is
 // there, else from the database in one short transaction.
 func (l *Log) Read(ctx context.Context, session string, q store.Query) (store.Page, error) {
-	q.Limit = q.Limit.OrDefault()
+	q.Limit, q.Fold = q.Limit.OrDefault(), q.Fold && !q.Backward
 	var shown *store.Session // what readers know of the session, or nil
 	if s := l.live.get(session); s != nil {
 		p, ok := s.page(q)
+		if ok && q.Fold {
+			p.Events = store.FoldPage(p.Events, q)
+		}
 		if ok {
 			return p, nil
 		}
@@ -93,6 +96,9 @@ func readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Sessi
 		s = *shown
 		s.Floor = min(floor, s.Head+1)
 	}
+	if q.Fold {
+		return foldedPage(c, no, &s, q)
+	}
 	p := store.Page{Session: s}
 	from, to, ok := span(q, &s)
 	if !ok {
@@ -123,12 +129,26 @@ func readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Sessi
 
 // scanEvent reads a row of pageForward.
 func scanEvent(session string, row sqlite3.Row) store.Event {
-	e := store.Event{ID: row.Int(0), Session: session, Time: millis(row.Int(1)), Type: row.Text(2),
-		Turn: row.Text(3), Parent: row.Text(4), Data: row.Bytes(5)}
+	e := scanHead(session, row)
+	e.Data = row.Bytes(5)
+	e.Seal() // takes Data out of SQLite's memory
+	return e
+}
+
+// scanUnsealed reads a row of pageForward for a fold, which encodes only what
+// is left.
+func scanUnsealed(session string, row sqlite3.Row) store.Event {
+	e := scanHead(session, row)
+	e.Data = append([]byte{}, row.Bytes(5)...)
+	return e
+}
+
+// scanHead reads all but the data.
+func scanHead(session string, row sqlite3.Row) store.Event {
+	e := store.Event{ID: row.Int(0), Session: session, Time: millis(row.Int(1)), Type: row.Text(2), Turn: row.Text(3), Parent: row.Text(4)}
 	if !row.Null(6) {
 		e.Raw = append([]byte{}, row.Bytes(6)...)
 	}
-	e.Seal() // takes Data out of SQLite's memory
 	return e
 }
 

@@ -88,6 +88,15 @@ func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (rem
 			return err
 		}
 		c.touched, t.written = true, true
+		if err := t.keepTurns(c, s.Floor-1); err != nil {
+			return err
+		}
+		if err := dropFolds(t, c.no, 0, s.Floor-1); err != nil {
+			return err
+		}
+		if err := t.unreferBlobs(c.no, floor, s.Floor-1); err != nil {
+			return err
+		}
 		removed, err = t.conn.Exec(`DELETE FROM events WHERE session_no = ? AND id BETWEEN ? AND ?`, c.no, floor, s.Floor-1)
 		return err
 	})
@@ -100,6 +109,12 @@ const eventSize = `octet_length(type) + ifnull(octet_length(turn), 0) + ifnull(o
 // vacuum gives free pages back to the disk, a few per transaction, until none
 // is left or SQLite can give back no more.
 func (l *Log) vacuum(ctx context.Context) error {
+	select {
+	case l.pages <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.pages }()
 	for before := int64(math.MaxInt64); ; {
 		var left int64
 		err := l.queue.do(ctx, 0, 0, func(t *txn) error {

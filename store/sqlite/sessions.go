@@ -23,7 +23,9 @@ func (l *Log) CreateSession(ctx context.Context, id string, spec store.SessionSp
 			return err
 		}
 		if created = !c.exists; created {
-			t.create(c, spec)
+			if err := t.create(c, spec); err != nil {
+				return err
+			}
 		}
 		s = c.state
 		return nil
@@ -51,7 +53,7 @@ func (l *Log) UpdateSession(ctx context.Context, id string, patch store.SessionP
 		}
 		c.respec, t.written = true, true
 		s = c.state
-		return nil
+		return t.feedSession(store.TypeSessionUpdated, &s)
 	})
 	return s, err
 }
@@ -71,6 +73,13 @@ func (l *Log) DeleteSession(ctx context.Context, id string) error {
 			return err
 		}
 		if _, err := t.conn.Exec(`INSERT INTO garbage VALUES (?)`, c.no); err != nil {
+			return err
+		}
+		// A kontask is asked for by its own id, so it goes at once.
+		if _, err := t.conn.Exec(`DELETE FROM kontasks WHERE session_no = ?`, c.no); err != nil {
+			return err
+		}
+		if err := t.feedSession(store.TypeSessionDeleted, &c.state); err != nil {
 			return err
 		}
 		head := c.state.Head
@@ -128,7 +137,7 @@ func (l *Log) shown(s store.Session) store.Session {
 }
 
 func sessionWhere(f store.SessionFilter) (string, []any, error) {
-	where := []string{"deleted_at IS NULL"}
+	where := []string{"deleted_at IS NULL", `id NOT GLOB '_*'`} // the server's own are no work of anybody
 	var args []any
 	add := func(clause string, values ...any) {
 		where, args = append(where, clause), append(args, values...)
@@ -145,14 +154,16 @@ func sessionWhere(f store.SessionFilter) (string, []any, error) {
 	}
 	switch f.State {
 	case "":
-	case "closed":
+	case store.StateClosed:
 		add("closed = 1")
-	case "working":
-		add("closed = 0 AND turn <> ''")
-	case "idle":
-		add("closed = 0 AND turn = ''")
+	case store.StateWaiting:
+		add("closed = 0 AND waiting > 0")
+	case store.StateWorking:
+		add("closed = 0 AND waiting = 0 AND turn <> ''")
+	case store.StateIdle:
+		add("closed = 0 AND waiting = 0 AND turn = ''")
 	default:
-		return "", nil, store.Errorf(store.CodeInvalidQuery, "state %.40q: use idle, working or closed", f.State)
+		return "", nil, store.Errorf(store.CodeInvalidQuery, "state %.40q: use idle, working, waiting or closed", f.State)
 	}
 	if f.Cursor != "" {
 		var at, no int64

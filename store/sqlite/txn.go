@@ -22,6 +22,7 @@ type txn struct {
 	rows    []eventRow         // not inserted yet
 	bytes   int64              // of the events in this transaction
 	written bool               // something was changed, so a COMMIT is due
+	purge   bool               // content was redacted, which the write-ahead log must not keep
 }
 
 // change is what a transaction does to one session.
@@ -30,10 +31,14 @@ type change struct {
 	state  store.Session
 	exists bool          // false: absent, or a tombstone whose head is in state
 	events []store.Event // appended, in order
+	turns  turnFolds
+	was    store.Session // before the transaction
 
 	touched bool // head, floor, size, times or turn changed
 	respec  bool // the row has to be written whole
 	renewed bool // created or deleted: what is in memory of it no longer counts
+
+	redacted []idRange // whose content was dropped
 
 	live *liveSession // or nil when it is not in memory yet
 }
@@ -62,7 +67,7 @@ func (t *txn) session(id string) (*change, error) {
 		return l.change, nil
 	}
 	if l != nil {
-		c := &change{no: l.no, state: l.state, exists: true, live: l}
+		c := &change{no: l.no, state: l.state, was: l.state, turns: l.turns, exists: true, live: l}
 		l.change = c
 		t.changes = append(t.changes, c)
 		return c, nil
@@ -82,13 +87,15 @@ func (t *txn) session(id string) (*change, error) {
 	return c, nil
 }
 
-const sessionColumns = `no, id, epoch, head, floor, bytes, created_at, updated_at, deleted_at, closed, title, scope, tags, meta, turn, turn_at`
+const sessionColumns = `no, id, epoch, head, floor, bytes, created_at, updated_at, deleted_at, closed, title, scope, tags, meta, turn, turn_at, turn_seen, turn_lease, notable, waiting, open, redacted, forked_from, forked_after`
+
+const sessionWidth = 24
 
 func (t *txn) load(id string) (*change, error) {
 	c := &change{state: store.Session{ID: id}}
 	err := t.conn.Query(func(row sqlite3.Row) error {
 		c.no, c.state = row.Int(0), scanSession(row)
-		c.exists = row.Null(8)
+		c.was, c.exists = c.state, row.Null(8)
 		return sqlite3.ErrStop
 	}, `SELECT `+sessionColumns+` FROM sessions WHERE id = ?`, id)
 	if err != nil {
@@ -102,7 +109,7 @@ func scanSession(row sqlite3.Row) store.Session {
 	s := store.Session{
 		ID: row.Text(1), Epoch: row.Text(2), Head: row.Int(3), Floor: row.Int(4), Bytes: row.Int(5),
 		CreatedAt: millis(row.Int(6)), UpdatedAt: millis(row.Int(7)), Closed: row.Int(9) != 0,
-		Title: row.Text(10), Scope: row.Text(11), Turn: row.Text(14),
+		Title: row.Text(10), Scope: row.Text(11), Turn: row.Text(14), Notable: row.Int(18), Redacted: row.Int(21),
 	}
 	if tags := row.Text(12); tags != "[]" {
 		_ = json.Unmarshal([]byte(tags), &s.Tags) // written by save; verify checks it
@@ -111,7 +118,15 @@ func scanSession(row sqlite3.Row) store.Session {
 		s.Meta = json.RawMessage(meta)
 	}
 	if s.Turn != "" {
-		s.TurnSince = millis(row.Int(15))
+		s.TurnSince, s.TurnSeen = millis(row.Int(15)), millis(row.Int(16))
+		s.TurnLease = time.Duration(row.Int(17)) * time.Millisecond
+	}
+	if open := row.Bytes(20); len(open) > 0 {
+		s.Open = &store.Open{}
+		_ = json.Unmarshal(open, s.Open) // likewise
+	}
+	if !row.Null(22) {
+		s.ForkedFrom = &store.Origin{Session: row.Text(22), After: row.Int(23)}
 	}
 	return s
 }
@@ -120,13 +135,14 @@ func millis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // create makes the session of c, which is absent or a tombstone. Ids go on
 // where a tombstone ended.
-func (t *txn) create(c *change, spec store.SessionSpec) {
+func (t *txn) create(c *change, spec store.SessionSpec) error {
 	head := c.state.Head
 	c.state = store.Session{ID: c.state.ID, Epoch: uuid.NewString(), Head: head, Floor: head + 1, CreatedAt: t.now, UpdatedAt: t.now}
 	c.state.SetSpec(spec)
 	c.exists, c.respec, c.renewed = true, true, true
-	c.no = t.nextNo()
+	c.no, c.turns = t.nextNo(), turnFolds{}
 	t.written = true
+	return t.feedSession(store.TypeSessionCreated, &c.state)
 }
 
 func (t *txn) nextNo() int64 {
@@ -152,9 +168,16 @@ type eventRow struct {
 	event store.Event
 }
 
-// append numbers nothing: it queues the event's row and folds it into c.
+// append numbers nothing: it queues the event's row and folds it into c and
+// what is derived from the log.
 func (t *txn) append(c *change, e store.Event, size int) error {
 	e.Seal()
+	if err := t.fold(c, &e); err != nil {
+		return err
+	}
+	if err := t.referBlobs(c, &e); err != nil {
+		return err
+	}
 	c.events = append(c.events, e)
 	c.state.Fold(&e, size)
 	c.touched, t.written = true, true
@@ -219,9 +242,14 @@ func (t *txn) save() error {
 		switch {
 		case c.respec:
 			err = t.saveWhole(c)
+		case c.touched && c.turned():
+			_, err = t.conn.Exec(`UPDATE sessions SET head = ?, floor = ?, bytes = ?, updated_at = ?, closed = ?, turn = ?, turn_at = ?,
+				turn_seen = ?, turn_lease = ?, notable = ?, waiting = ?, open = ?, redacted = ? WHERE no = ?`,
+				s.Head, s.Floor, s.Bytes, s.UpdatedAt.UnixMilli(), boolean(s.Closed), s.Turn, since(s, s.TurnSince),
+				since(s, s.TurnSeen), s.TurnLease.Milliseconds(), s.Notable, int64(len(s.Questions())), openJSON(s), s.Redacted, c.no)
 		case c.touched:
-			_, err = t.conn.Exec(`UPDATE sessions SET head = ?, floor = ?, bytes = ?, updated_at = ?, closed = ?, turn = ?, turn_at = ? WHERE no = ?`,
-				s.Head, s.Floor, s.Bytes, s.UpdatedAt.UnixMilli(), boolean(s.Closed), s.Turn, turnAt(s), c.no)
+			_, err = t.conn.Exec(`UPDATE sessions SET head = ?, floor = ?, bytes = ?, updated_at = ?, turn_seen = ? WHERE no = ?`,
+				s.Head, s.Floor, s.Bytes, s.UpdatedAt.UnixMilli(), since(s, s.TurnSeen), c.no)
 		}
 		if err != nil {
 			return fmt.Errorf("save session %s: %w", s.ID, err)
@@ -239,27 +267,55 @@ func (t *txn) saveWhole(c *change) error {
 	if s.Tags == nil {
 		tags = []byte("[]")
 	}
-	var deleted, meta any
+	var deleted, meta, forkedFrom any
+	var forkedAfter int64
 	if !c.exists {
 		deleted = t.now.UnixMilli()
 	}
 	if s.Meta != nil {
 		meta = string(s.Meta)
 	}
-	_, err = t.conn.Exec(`INSERT INTO sessions (`+sessionColumns+`) VALUES `+placeholders(1, 16)+`
+	if s.ForkedFrom != nil {
+		forkedFrom, forkedAfter = s.ForkedFrom.Session, s.ForkedFrom.After
+	}
+	_, err = t.conn.Exec(`INSERT INTO sessions (`+sessionColumns+`) VALUES `+placeholders(1, sessionWidth)+`
 		ON CONFLICT (id) DO UPDATE SET no = excluded.no, epoch = excluded.epoch, head = excluded.head, floor = excluded.floor, bytes = excluded.bytes,
 		created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, closed = excluded.closed,
-		title = excluded.title, scope = excluded.scope, tags = excluded.tags, meta = excluded.meta, turn = excluded.turn, turn_at = excluded.turn_at`,
+		title = excluded.title, scope = excluded.scope, tags = excluded.tags, meta = excluded.meta, turn = excluded.turn, turn_at = excluded.turn_at,
+		turn_seen = excluded.turn_seen, turn_lease = excluded.turn_lease, notable = excluded.notable, waiting = excluded.waiting, open = excluded.open,
+		redacted = excluded.redacted, forked_from = excluded.forked_from, forked_after = excluded.forked_after`,
 		c.no, s.ID, s.Epoch, s.Head, s.Floor, s.Bytes, s.CreatedAt.UnixMilli(), s.UpdatedAt.UnixMilli(), deleted, boolean(s.Closed),
-		s.Title, s.Scope, string(tags), meta, s.Turn, turnAt(s))
+		s.Title, s.Scope, string(tags), meta, s.Turn, since(s, s.TurnSince),
+		since(s, s.TurnSeen), s.TurnLease.Milliseconds(), s.Notable, int64(len(s.Questions())), openJSON(s), s.Redacted, forkedFrom, forkedAfter)
 	return err
 }
 
-func turnAt(s *store.Session) int64 {
+// turned reports whether more of the session changed than how far it is, which
+// is all that most appends change.
+func (c *change) turned() bool {
+	s, was := &c.state, &c.was
+	return s.Turn != was.Turn || s.TurnSince != was.TurnSince || s.TurnLease != was.TurnLease || s.Closed != was.Closed ||
+		s.Notable != was.Notable || s.Open != was.Open || s.Redacted != was.Redacted
+}
+
+// since is a moment of the open turn as it is stored, 0 without one.
+func since(s *store.Session, at time.Time) int64 {
 	if s.Turn == "" {
 		return 0
 	}
-	return s.TurnSince.UnixMilli()
+	return at.UnixMilli()
+}
+
+// openJSON is what the session waits for as it is stored: nil when nothing.
+func openJSON(s *store.Session) any {
+	if s.Open.Empty() {
+		return nil
+	}
+	text, err := json.Marshal(s.Open)
+	if err != nil {
+		panic("sqlite: what is open did not encode: " + err.Error()) // strings, times and checked JSON always do
+	}
+	return string(text)
 }
 
 func boolean(b bool) int64 {

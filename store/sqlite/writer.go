@@ -29,6 +29,11 @@ type writer struct {
 	next  int64         // the next session number
 	batch []*op
 	wal   wal
+
+	foldDrops  int64     // how often stored folds were dropped: one that was begun before is stale
+	drops      int64     // times that content was dropped, since the log was opened
+	purging    bool      // the write-ahead log may hold content that was redacted
+	purgeTried time.Time // when it was last tried to empty it; zero: not yet
 }
 
 // connect opens the writing connection, migrates and reads where session
@@ -39,7 +44,7 @@ func (w *writer) connect() error {
 		sync = "synchronous(OFF)"
 	}
 	c, err := open(w.log.dir, w.log.options.VFS, "journal_mode(WAL)", sync, "wal_autocheckpoint(0)",
-		fmt.Sprintf("journal_size_limit(%d)", walBytesMax), "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
+		fmt.Sprintf("journal_size_limit(%d)", walBytesMax), "temp_store(MEMORY)", "secure_delete(ON)", fmt.Sprintf("cache_size(-%d)", writerCacheKiB))
 	if err != nil {
 		return err
 	}
@@ -60,6 +65,12 @@ func (w *writer) prepare(c *sqlite3.Conn) error {
 		return fmt.Errorf("read session numbers: %w", err)
 	}
 	w.next = no + 1
+	// The log of a process that died may still hold what was redacted.
+	redactions, err := c.Int("SELECT EXISTS (SELECT 1 FROM redactions)")
+	w.purging = w.purging || redactions > 0
+	if err != nil {
+		return fmt.Errorf("read redactions: %w", err)
+	}
 	return nil
 }
 
@@ -68,13 +79,14 @@ func (w *writer) run() {
 	defer close(w.log.done)
 	for {
 		var probe <-chan time.Time // nil, and so silent, while all is well
-		if !w.log.health.get().Writable {
+		if !w.log.health.get().Writable || w.purging {
 			probe = time.After(probeEvery)
 		}
 		select {
 		case <-w.log.queue.wake:
 		case <-probe:
 			w.probe()
+			w.purge()
 			continue
 		}
 		// Whoever is about to append gets the chance to join this transaction:
@@ -106,8 +118,11 @@ func (w *writer) commit(batch []*op) {
 		w.publish(t)
 	}
 	for _, c := range t.changes {
-		if c.live != nil {
-			c.live.change = nil
+		if c.live == nil {
+			continue
+		}
+		if c.live.change = nil; err != nil {
+			c.live.turns = turnFolds{} // they have seen events that were not stored
 		}
 	}
 	for _, o := range batch {
@@ -148,9 +163,14 @@ func (w *writer) publish(t *txn) {
 	for _, c := range t.changes {
 		if c.changed() {
 			w.log.options.Committed(c.state.ID, c.state.Head)
+			w.log.derive.note(c.state.ID)
+		}
+		if c.state.TurnLease != 0 && c.state.Turn != c.was.Turn {
+			w.log.leases.wake() // it may end before those that are known
 		}
 	}
 	if t.written {
+		w.purging = w.purging || t.purge
 		w.log.health.commits.Add(1)
 		w.recovered()
 	}

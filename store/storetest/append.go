@@ -182,7 +182,8 @@ func testAtomic(r *rig) {
 
 func testClosed(r *rig) {
 	r.refused(store.CodeInvalidEvent, "s", plain, closing(), text("after"))
-	r.append("s", plain, store.Draft{Type: "turn_start", Turn: "t"}, closing())
+	r.refused(store.CodeTurnOpen, "s", plain, store.Draft{Type: "turn_start", Turn: "t"}, closing()) // it could never end
+	r.append("s", plain, text("last"), closing())
 	if s := r.session("s"); !s.Closed || s.State() != "closed" || s.Turn != "" || s.Head != 2 {
 		r.Errorf("got %s, want it closed", describe(s))
 	}
@@ -238,27 +239,6 @@ func testRecreate(r *rig) {
 	}
 	r.wantAppended("the third time", r.append("s", plain, text("5"), text("6")), store.Appended{First: 5, Last: 6})
 	again("append after create", 5)
-}
-
-func testTurn(r *rig) {
-	step := func(d store.Draft, turn string, since time.Time, state string) {
-		r.Helper()
-		r.clock.move(time.Second)
-		r.append("s", plain, d)
-		s := r.session("s")
-		if s.Turn != turn || !s.TurnSince.Equal(since) || s.State() != state {
-			r.Errorf("after %s: got turn %q since %v state %s, want %q %v %s", d.Type, s.Turn, s.TurnSince, s.State(), turn, since, state)
-		}
-	}
-	one, two := begin.Add(time.Second), begin.Add(4*time.Second)
-	step(store.Draft{Type: "turn_start", Turn: "t1"}, "t1", one, "working")
-	step(text("x"), "t1", one, "working")
-	step(store.Draft{Type: "turn_end", Turn: "t0"}, "t1", one, "working")
-	step(store.Draft{Type: "turn_start", Turn: "t2"}, "t2", two, "working")
-	step(store.Draft{Type: "turn_start"}, "t2", two, "working")
-	step(store.Draft{Type: "turn_end"}, "t2", two, "working")
-	step(store.Draft{Type: "turn_end", Turn: "t2"}, "", time.Time{}, "idle")
-	step(store.Draft{Type: "turn_start"}, "", time.Time{}, "idle")
 }
 
 func testTime(r *rig) {

@@ -60,7 +60,7 @@ func (m *model) read(t *rapid.T) {
 	if chance(t, "bytes", 2) {
 		q.Limit.Bytes = rapid.IntRange(1, 900).Draw(t, "bytes")
 	}
-	q.Raw = chance(t, "raw", 2)
+	q.Raw, q.Fold = chance(t, "raw", 2), chance(t, "fold", 3)
 	m.readBoth(session, q)
 }
 
@@ -83,7 +83,7 @@ func (m *model) list(t *rapid.T) {
 	m.listBoth(store.SessionFilter{
 		Scope:  pick(t, "scope", "", "", "a"),
 		Tag:    pick(t, "tag", "", "", "red"),
-		State:  pick(t, "state", "", "", "idle", "working", "closed", "odd"),
+		State:  pick(t, "state", "", "", "idle", "working", "waiting", "closed", "odd"),
 		Search: pick(t, "search", "", "", "s", "_", "TITLE", "%"),
 		Limit:  rapid.IntRange(0, 3).Draw(t, "limit"),
 	})
@@ -124,7 +124,8 @@ func (m *model) sessions(*rapid.T) {
 // everything compares all that can be seen.
 func (m *model) everything() {
 	m.listBoth(store.SessionFilter{})
-	for _, id := range modelSessions {
+	for _, id := range append([]string{store.FeedSession}, modelSessions...) {
 		m.readBoth(id, store.Query{Raw: true})
 	}
+	m.derived(nil)
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,6 +83,9 @@ func (r *rig) reopen() {
 func (r *rig) committed(session string, head int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if session == store.FeedSession { // what it tells of is announced as well
+		return
+	}
 	r.said = append(r.said, news{session, head})
 }
 
@@ -151,8 +155,18 @@ func (r *rig) state() string {
 
 // describe is all of a session but its epoch, which no two engines share.
 func describe(s store.Session) string {
-	return fmt.Sprintf("%s head %d floor %d bytes %d created %s updated %s closed %t title %q scope %q tags %q meta %s turn %q since %s",
-		s.ID, s.Head, s.Floor, s.Bytes, stamp(s.CreatedAt), stamp(s.UpdatedAt), s.Closed, s.Title, s.Scope, s.Tags, s.Meta, s.Turn, stamp(s.TurnSince))
+	return fmt.Sprintf("%s head %d floor %d bytes %d created %s updated %s closed %t title %q scope %q tags %q meta %s turn %q since %s seen %s lease %s notable %d open %s",
+		s.ID, s.Head, s.Floor, s.Bytes, stamp(s.CreatedAt), stamp(s.UpdatedAt), s.Closed, s.Title, s.Scope, s.Tags, s.Meta,
+		s.Turn, stamp(s.TurnSince), stamp(s.TurnSeen), s.TurnLease, s.Notable, asJSON(s.Open))
+}
+
+// asJSON shows a value with all that it holds.
+func asJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 func stamp(t time.Time) string {
@@ -254,11 +268,13 @@ func (r *rig) retain(k store.Retention) int64 {
 	if !ok {
 		r.Skip("the engine does not forget")
 	}
+	before, _ := r.Session(ctx, store.FeedSession) // absent as long as nothing happened
 	n, err := keeper.Retain(ctx, k)
 	if err != nil {
 		r.Fatalf("retain %+v: %v", k, err)
 	}
-	return n
+	after, _ := r.Session(ctx, store.FeedSession)
+	return n - (after.Floor - before.Floor)
 }
 
 // wantIDs checks the ids of a page.

@@ -34,51 +34,103 @@ type Engine struct {
 // Run runs the contract suite. Each subtest is named after the promise (P, of
 // PROTOCOL.md) or invariant (I, of ARCHITECTURE.md) that it guards.
 func Run(t *testing.T, e Engine) {
-	tests := []struct {
-		name string
-		run  func(*rig)
-	}{
-		{"P1_AcknowledgedSurvivesReopen", testReopen},
-		{"P8_BytesAsAppended", testBytes},
-		{"P8_CallerMayReuseItsBuffers", testBuffers},
-		{"P13_SameKeySameBodyIsDuplicate", testKeyDuplicate},
-		{"P13_SameKeyOtherBodyIsConflict", testKeyConflict},
-		{"P13_KeysWithinOneRequest", testKeysMixed},
-		{"P13_KeysLiveAsLongAsTheSession", testKeyLife},
-		{"P13_RetriedMixedRequest", testRetriedMixed},
-		{"P14_Producer", testProducer},
-		{"P14_ProducerEpochs", testProducerEpochs},
-		{"P14_ProducerAndKeys", testProducerKeys},
-		{"P15_ExpectHead", testExpectHead},
-		{"P16_RefusalStoresNothing", testRefusals},
-		{"P16_OrderOfRefusals", testRefusalOrder},
-		{"P16_ArrayIsAtomic", testAtomic},
-		{"P16_ClosedSession", testClosed},
-		{"I2_IdsAreDense", testDense},
-		{"I2_IdsGoOnAfterDeleteAndRecreate", testRecreate},
-		{"I4_I5_AnnouncedIsReadable", testAnnounced},
-		{"Announcements", testAnnouncements},
-		{"Turn", testTurn},
-		{"TimeNeverGoesBack", testTime},
-		{"RetentionRaisesTheFloor", testRetention},
-		{"RetentionEmpties", testRetentionAll},
-		{"ReadForward", testReadForward},
-		{"ReadBackward", testReadBackward},
-		{"ReadBytesBound", testReadBytes},
-		{"I7_RawLinesCountAgainstThePage", testRawBound},
-		{"I2_IdsNeverRunOver", testIDMax},
-		{"TimeIsNotImported", testRestoredFuture},
-		{"Sessions", testSessions},
-		{"SessionsList", testList},
-		{"SessionsListPages", testListPages},
-		{"Restore", testRestore},
-		{"RestoreGap", testRestoreGap},
-		{"Concurrent", testConcurrent},
-		{"ReadersSeeWholeArrays", testWholeArrays},
-		{"CancelledAppendIsAllOrNothing", testCancelled},
-		{"ClosedEngine", testShutdown},
+	for _, tests := range [][]contractTest{logTests, meaningTests, abilityTests, blobTests} {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) { test.run(start(t, e)) })
+		}
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) { test.run(start(t, e)) })
-	}
+}
+
+// contractTest is one promise.
+type contractTest struct {
+	name string
+	run  func(*rig)
+}
+
+// logTests are about the log itself: what was appended is what is read.
+var logTests = []contractTest{
+	{"P1_AcknowledgedSurvivesReopen", testReopen},
+	{"P8_BytesAsAppended", testBytes},
+	{"P8_CallerMayReuseItsBuffers", testBuffers},
+	{"P13_SameKeySameBodyIsDuplicate", testKeyDuplicate},
+	{"P13_SameKeyOtherBodyIsConflict", testKeyConflict},
+	{"P13_KeysWithinOneRequest", testKeysMixed},
+	{"P13_KeysLiveAsLongAsTheSession", testKeyLife},
+	{"P13_RetriedMixedRequest", testRetriedMixed},
+	{"P14_Producer", testProducer},
+	{"P14_ProducerEpochs", testProducerEpochs},
+	{"P14_ProducerAndKeys", testProducerKeys},
+	{"P15_ExpectHead", testExpectHead},
+	{"P16_RefusalStoresNothing", testRefusals},
+	{"P16_OrderOfRefusals", testRefusalOrder},
+	{"P16_ArrayIsAtomic", testAtomic},
+	{"P16_ClosedSession", testClosed},
+	{"I2_IdsAreDense", testDense},
+	{"I2_IdsGoOnAfterDeleteAndRecreate", testRecreate},
+	{"I4_I5_AnnouncedIsReadable", testAnnounced},
+	{"Announcements", testAnnouncements},
+	{"TimeNeverGoesBack", testTime},
+	{"RetentionRaisesTheFloor", testRetention},
+	{"RetentionEmpties", testRetentionAll},
+	{"ReadForward", testReadForward},
+	{"ReadBackward", testReadBackward},
+	{"ReadBytesBound", testReadBytes},
+	{"P12_FoldedRead", testFoldedRead},
+	{"P12_FoldedReadIsBounded", testFoldedBound},
+	{"I7_RawLinesCountAgainstThePage", testRawBound},
+	{"I2_IdsNeverRunOver", testIDMax},
+	{"TimeIsNotImported", testRestoredFuture},
+	{"Sessions", testSessions},
+	{"SessionsList", testList},
+	{"SessionsListPages", testListPages},
+	{"Restore", testRestore},
+	{"RestoreGap", testRestoreGap},
+	{"RestoreHead", testRestoreHead},
+	{"RestoredLease", testRestoredLease},
+	{"Concurrent", testConcurrent},
+	{"ReadersSeeWholeArrays", testWholeArrays},
+	{"CancelledAppendIsAllOrNothing", testCancelled},
+	{"Search", testSearch},
+	{"SearchScripts", testSearchScripts},
+	{"SearchForgets", testSearchForgets},
+	{"SearchGoesOnAfterReopen", testSearchReopens},
+	{"ClosedEngine", testShutdown},
+}
+
+// meaningTests are about what the log means: turns, questions, kontasks.
+var meaningTests = []contractTest{
+	{"P7_TurnOpensOnceAndEndsOnce", testTurn},
+	{"P7_SilentTurnIsAbandoned", testLease},
+	{"P7_LateProducerIsFenced", testFenced},
+	{"TurnNamesAndRetries", testTurnNames},
+	{"RestoredTurnsAreTakenAsTheyAre", testRestoredTurns},
+	{"PromptsWaitForTheirTurn", testPrompts},
+	{"FirstAnswerWins", testAnswers},
+	{"Tasks", testTasks},
+	{"KontaskAfterTheTurn", testKontask},
+	{"KontaskIsChosenFromOnce", testChoose},
+	{"KontasksList", testKontaskList},
+	{"TurnsList", testTurnList},
+	{"Feed", testFeed},
+	{"Inbox", testInbox},
+	{"OpenOutlivesRestart", testOpenReopens},
+}
+
+// abilityTests are about what an engine can do beside: a test is skipped where
+// an engine cannot.
+var abilityTests = []contractTest{
+	{"Webhooks", testWebhooks},
+	{"WebhookOutcomes", testWebhookOutcomes},
+	{"WebhookRefusals", testWebhookRefusals},
+	{"RedactionDropsContent", testRedact},
+	{"RedactionRefusals", testRedactRefusals},
+	{"RedactionReachesEverything", testRedactEverywhere},
+	{"RedactionOfAClosedSession", testRedactClosed},
+	{"RedactionAndTheFloor", testRedactBelowFloor},
+	{"RedactionWhileAppending", testRedactWhileAppending},
+	{"Fork", testFork},
+	{"ForkRefusals", testForkRefusals},
+	{"ForkAtTheEnds", testForkBounds},
+	{"ForkAbandonsTheTurn", testForkTurn},
+	{"ForkWhileAppending", testForkWhileAppending},
 }
