@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -207,6 +208,10 @@ func noCreate(r *http.Request) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return noCreateOf(q)
+}
+
+func noCreateOf(q url.Values) (bool, error) {
 	switch v := q.Get("create"); v {
 	case "", "1", "true":
 		return false, nil

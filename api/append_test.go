@@ -315,7 +315,7 @@ func TestAppendFrame(t *testing.T) {
 func TestAppendFrameFailure(t *testing.T) {
 	r := newRig(t, Config{})
 	r.log.fail = fmt.Errorf("append: %w", errors.New("secret path"))
-	_, err := commands{r.api}.Begin(context.Background(), "append", []byte(`{"session":"s1","events":[{"type":"a"}]}`))()
+	_, err := commands{r.api}.Begin(context.Background(), "", "append", []byte(`{"session":"s1","events":[{"type":"a"}]}`))()
 	var refused *store.Error
 	if !errors.As(err, &refused) || refused.Code != codeInternal || strings.Contains(refused.Detail, "secret") {
 		t.Errorf("refused with %v", err)

@@ -93,7 +93,7 @@ func BenchmarkAppendFrame(b *testing.B) {
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := (commands{r.api}).Begin(ctx, "append", frame)(); err != nil {
+		if _, err := (commands{r.api}).Begin(ctx, "", "append", frame)(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,17 +16,17 @@ var _ stream.Commander = commands{}
 
 // Begin starts on one frame. What is refused is counted and logged like a
 // refused request.
-func (c commands) Begin(ctx context.Context, typ string, frame []byte) (end func() (any, error)) {
-	session, wait, err := c.begin(ctx, typ, frame)
+func (c commands) Begin(ctx context.Context, home, typ string, frame []byte) (end func() (any, error)) {
+	wait, err := c.begin(ctx, home, typ, frame)
 	return func() (any, error) {
 		if err != nil {
 			return nil, c.refused(ctx, typ, err)
 		}
-		a, err := wait()
+		answer, err := wait()
 		if err != nil {
 			return nil, c.refused(ctx, typ, err)
 		}
-		return json.RawMessage(appendAnswer(nil, session, a)), nil
+		return answer, nil
 	}
 }
 
@@ -39,19 +39,42 @@ func (c commands) refused(ctx context.Context, typ string, err error) error {
 	return refused
 }
 
-func (c commands) begin(ctx context.Context, typ string, frame []byte) (session string, wait func() (store.Appended, error), err error) {
+func (c commands) begin(ctx context.Context, home, typ string, frame []byte) (wait func() (any, error), err error) {
 	if typ != "append" {
-		return "", nil, store.Errorf(codeUnknownCommand, "frame type %.40q is not known; use subscribe, unsubscribe, ping, pong or append", typ)
+		return c.command(ctx, home, typ, frame)
 	}
 	f, err := parseAppendFrame(frame)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	drafts, err := store.ParseDrafts(f.events)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	return f.session, c.s.submit(ctx, f.session, f.options, drafts), nil
+	if f.session == "" {
+		f.session = home
+	}
+	appended := c.s.submit(ctx, f.session, f.options, drafts)
+	return func() (any, error) {
+		a, err := appended()
+		return json.RawMessage(appendAnswer(nil, f.session, a)), err
+	}, nil
+}
+
+// command begins what REST has a route of its own for.
+func (c commands) command(ctx context.Context, home, typ string, frame []byte) (wait func() (any, error), err error) {
+	command := commandTable[typ]
+	if command == nil {
+		return nil, store.Errorf(codeUnknownCommand, "frame type %.40q is not known; use subscribe, unsubscribe, ping, pong, append, send_prompt, stop_turn, answer, choose or seen", typ)
+	}
+	begun, err := command(c.s, ctx, home, frame)
+	if err != nil {
+		return nil, err
+	}
+	return func() (any, error) {
+		a, err := begun()
+		return a.appendJSON(nil), err
+	}, nil
 }
 
 // appendFrame is an append as it comes over WebSocket. events lies in the

@@ -33,6 +33,8 @@ const (
 	codeHostNotAllowed     store.Code = "host_not_allowed"
 	codeUnknownCommand     store.Code = "unknown_command"
 	codeInvalidSessionBody store.Code = "invalid_session_body"
+	codeRangeRefused       store.Code = "range_not_satisfiable"
+	codeSessionRequired    store.Code = "session_required"
 )
 
 // refusal is a row of the error table.
@@ -63,13 +65,31 @@ var refusals = map[store.Code]refusal{
 	store.CodeProducerFenced: {status: 403, title: "The producer was replaced by a newer one", want: "epoch"},
 	store.CodeHeadMoved:      {status: 409, title: "The session has moved on", want: "head"},
 	store.CodeRestoreGap:     {status: 409, title: "The ids do not follow the head", want: "head"},
+	store.CodeBlobNotFound:   {status: 404, title: "There is no such blob"},
+	store.CodeBlobTooLarge:   {status: 413, title: "The blob is too large"},
+	store.CodeDigestMismatch: {status: 400, title: "The content is not what its digest says"},
 	store.CodeQueueFull:      {status: 429, title: "The append queue is full", retryable: true, retryAfter: 1},
+	store.CodeTurnOpen:       {status: 409, title: "Another turn is open"},
+	store.CodeTurnEnded:      {status: 409, title: "The turn has ended"},
+	store.CodeNoTurn:         {status: 409, title: "No such turn is open"},
+	store.CodeTurnNotFound:   {status: 404, title: "There is no such turn"},
+	store.CodePromptsFull:    {status: 429, title: "Too many prompts wait", retryable: true, retryAfter: 5},
+	store.CodeAnswered:       {status: 409, title: "The question was answered already"},
+	store.CodeNoQuestion:     {status: 404, title: "There is no such question"},
+	store.CodeNoKontask:      {status: 404, title: "There is no such kontask"},
+	store.CodeKontaskMoved:   {status: 409, title: "The kontask belongs to another session"},
+	store.CodeNoChoice:       {status: 404, title: "The kontask has no such choice"},
 	store.CodeStorageFull:    {status: 507, title: "The disk is full or read-only", retryable: true, retryAfter: 5},
 	store.CodeStorageFailed:  {status: 503, title: "The disk reported an error", retryable: true, retryAfter: 1},
 	store.CodeCorrupt:        {status: 500, title: "Stored data is damaged"},
+	store.CodeNoWebhook:      {status: 404, title: "There is no such webhook"},
+	store.CodeWebhooksFull:   {status: 409, title: "There are too many webhooks"},
+	store.CodeInvalidWebhook: {status: 400, title: "The webhook is malformed"},
+	store.CodeWebhookURL:     {status: 422, title: "The webhook's URL is refused"},
 	store.CodeShutdown:       {status: 503, title: "The server is shutting down", retryable: true, retryAfter: 1},
 
 	codeInvalidSessionBody:          {status: 400, title: "The session's body is malformed"},
+	codeSessionRequired:             {status: 400, title: "No session is named"},
 	codeInternal:                    {status: 500, title: "The server made an error"},
 	codeInterrupted:                 {status: 503, title: "The request ended early", retryable: true, retryAfter: 1},
 	codeNotFound:                    {status: 404, title: "There is nothing here"},
@@ -83,6 +103,7 @@ var refusals = map[store.Code]refusal{
 	codeUnsupportedCoding:           {status: 415, title: "The body is compressed"},
 	codeOriginNotAllowed:            {status: 403, title: "The origin is not allowed"},
 	codeHostNotAllowed:              {status: 421, title: "The host name is not allowed"},
+	codeRangeRefused:                {status: 416, title: "The range is not in the content"},
 	codeUnknownCommand:              {status: 400, title: "The command is not known"},
 	stream.CodeInvalidFrame:         {status: 400, title: "The frame is malformed"},
 	stream.CodeTooManySubscriptions: {status: 429, title: "Too many sessions on one connection"},
@@ -234,6 +255,9 @@ func requestID(r *http.Request) string {
 
 // encode gives the JSON of an answer. What it is given always encodes.
 func encode(v any) []byte {
+	if ready, ok := v.(json.RawMessage); ok { // encoding/json would encode it anew
+		return append(ready, '\n')
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic("api: an answer did not encode: " + err.Error()) // strings, numbers and checked JSON only

@@ -21,7 +21,7 @@ var (
 	varyOrigin     = []string{"Origin"}
 	exposedHeaders = []string{"ETag, Retry-After, X-Realtime-Transport"}
 	allowedMethods = []string{"GET, HEAD, POST, PUT, PATCH, DELETE"}
-	allowedHeaders = []string{"Content-Type, Last-Event-ID, Producer-Id, Producer-Epoch, Producer-Seq, Expect-Head"}
+	allowedHeaders = []string{"Content-Type, Last-Event-ID, Producer-Id, Producer-Epoch, Producer-Seq, Expect-Head, Content-Digest"}
 	preflightAge   = []string{"600"} // seconds
 )
 

@@ -51,6 +51,7 @@ type realtime struct {
 	Draining    bool             `json:"draining"`
 	Writable    bool             `json:"writable"`
 	Transports  map[string]bool  `json:"transports"`
+	Channels    map[string]bool  `json:"channels"` // which kinds of sessions can be followed as they grow
 	Connections map[string]int   `json:"connections"`
 	HeartbeatMs int64            `json:"heartbeatMs"`
 	Limits      map[string]int64 `json:"limits"`
@@ -65,10 +66,11 @@ func (s *Server) healthRealtime(c echo.Context) error {
 		Transports: map[string]bool{
 			stream.WebSocket: !s.cfg.DisableWebSocket, stream.SSE: !s.cfg.DisableSSE, stream.Poll: !s.cfg.DisablePolling,
 		},
+		Channels:    map[string]bool{"shell": !s.cfg.DisableShellRealtime, "taskmaster": !s.cfg.DisableFeedPush},
 		Connections: s.streams.Connections(),
 		HeartbeatMs: s.cfg.Stream.Heartbeat.Milliseconds(),
 		Limits: map[string]int64{
-			"bodyBytes": int64(l.BodyBytes), "eventBytes": int64(l.EventBytes), "batchEvents": int64(l.BatchEvents),
+			"bodyBytes": int64(l.BodyBytes), "blobBytes": l.BlobBytes, "eventBytes": int64(l.EventBytes), "batchEvents": int64(l.BatchEvents),
 			"lineBytes": int64(l.LineBytes), "urlBytes": int64(l.URLBytes), "frameBytes": int64(l.FrameBytes),
 			"connections": int64(l.Connections), "connectionsPerAddress": int64(l.ConnectionsPerAddress),
 			"subscriptions": int64(l.Subscriptions), "pageEvents": stream.PollEventsMax, "pageBytes": stream.PollBytesMax,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -25,16 +26,42 @@ func (s *Server) importSession(c echo.Context) error {
 	if !lines {
 		return store.Errorf(codeUnsupportedMedia, "an import is a stream of lines: send it as application/x-ndjson")
 	}
-	noCreate, err := noCreate(r)
+	q, err := queryOf(r, "create", "head")
+	if err != nil {
+		return err
+	}
+	noCreate, err := noCreateOf(q)
 	if err != nil {
 		return err
 	}
 	st := &streamed{session: sessionID(c), parse: parseImportLine}
 	st.options = store.AppendOptions{Restore: true, NoCreate: noCreate}
+	if q.Has("head") {
+		if err := s.restoreHead(c, st.session, q.Get("head")); err != nil {
+			return err
+		}
+	}
 	if err := s.stream(c, st, s.limits.ImportLineBytes); err != nil {
 		return err
 	}
 	return writeAppended(c.Response(), st.fresh.Count == 0, st.answer())
+}
+
+// restoreHead gives a session without events the head that its log had.
+func (s *Server) restoreHead(c echo.Context, session, value string) error {
+	head, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || head < 1 {
+		return store.Errorf(store.CodeInvalidQuery, "head=%.40q: want the id of the last event that there was", value)
+	}
+	if err := writable(session); err != nil {
+		return err
+	}
+	log, ok := s.log.(store.HeadRestorer)
+	if !ok {
+		return store.Errorf(store.CodeInvalidQuery, "this server cannot restore a head")
+	}
+	_, err = log.RestoreHead(c.Request().Context(), session, head)
+	return err
 }
 
 // parseImportLine reads an event object with its id and time. The bytes of

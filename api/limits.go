@@ -17,6 +17,7 @@ const (
 	LineBytesDefault             = EventBytesDefault + lineEnvelope
 	ImportLineBytesDefault       = escapeGrowth*EventBytesDefault + lineEnvelope
 	StreamBatchEventsDefault     = 1000                     // lines of one commit of a streamed body; what is buffered is seldom more
+	BlobBytesDefault             = store.BlobBytesDefault   // one blob; it is never in memory as a whole
 	SessionBodyBytesDefault      = 64 << 10                 // title, tags and meta at their limits, escaped
 	HeaderBytesDefault           = 32 << 10                 // room for a long cursor and a proxy's additions
 	URLBytesDefault              = 24 << 10                 // the longest cursor of stream and the rest
@@ -54,15 +55,16 @@ const (
 // Limits bounds what clients can ask of the server. A field that is zero
 // stands for its default above.
 type Limits struct {
-	BodyBytes         int // of a request that is not streamed
-	EventBytes        int // of one event; the engine's limit should be the same
-	BatchEvents       int // of one array
-	LineBytes         int // of a line of a streamed append
-	ImportLineBytes   int // of a line of an import
-	StreamBatchEvents int // lines that a streamed body commits together
-	SessionBodyBytes  int // of a session's title, tags and meta
-	HeaderBytes       int // of the request header
-	URLBytes          int // of path and query
+	BodyBytes         int   // of a request that is not streamed
+	EventBytes        int   // of one event; the engine's limit should be the same
+	BatchEvents       int   // of one array
+	LineBytes         int   // of a line of a streamed append
+	ImportLineBytes   int   // of a line of an import
+	StreamBatchEvents int   // lines that a streamed body commits together
+	SessionBodyBytes  int   // of a session's title, tags and meta
+	BlobBytes         int64 // of one blob
+	HeaderBytes       int   // of the request header
+	URLBytes          int   // of path and query
 
 	HeaderTimeout time.Duration // to read the header
 	BodyTimeout   time.Duration // to read header and body, streamed ones excepted
@@ -88,6 +90,7 @@ func (l Limits) orDefault() Limits {
 	l.ImportLineBytes = cmp.Or(l.ImportLineBytes, escapeGrowth*l.EventBytes+lineEnvelope)
 	l.StreamBatchEvents = cmp.Or(l.StreamBatchEvents, StreamBatchEventsDefault)
 	l.SessionBodyBytes = cmp.Or(l.SessionBodyBytes, SessionBodyBytesDefault)
+	l.BlobBytes = cmp.Or(l.BlobBytes, BlobBytesDefault)
 	l.HeaderBytes = cmp.Or(l.HeaderBytes, HeaderBytesDefault)
 	l.URLBytes = cmp.Or(l.URLBytes, URLBytesDefault)
 	l.HeaderTimeout = cmp.Or(l.HeaderTimeout, HeaderTimeoutDefault)

@@ -16,7 +16,8 @@ import (
 // metrics counts. Nothing is labelled by session, address or anything else
 // that clients choose, so that its size is fixed.
 type metrics struct {
-	http http.Handler
+	registry *prometheus.Registry
+	http     http.Handler
 
 	appends, duplicates, events, bytes prometheus.Counter
 	commit                             prometheus.Histogram
@@ -46,6 +47,7 @@ func newMetrics(log store.Log) *metrics {
 		return v
 	}
 	m := &metrics{
+		registry:   reg,
 		http:       promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		appends:    counter("appends_total", "Appends that were acknowledged."),
 		duplicates: counter("append_duplicates_total", "Appends that the log held already."),

@@ -15,15 +15,19 @@ import (
 // sessionID is the session that the path names, "" when it names none. The
 // router hands out path segments as they were sent, and clients escape colons.
 func sessionID(c echo.Context) string {
-	raw := c.Param("s")
+	return pathParam(c, "s")
+}
+
+func pathParam(c echo.Context, name string) string {
+	raw := c.Param(name)
 	if strings.IndexByte(raw, '%') < 0 {
 		return raw
 	}
-	id, err := url.PathUnescape(raw)
+	value, err := url.PathUnescape(raw)
 	if err != nil {
 		return raw // it is refused as it stands
 	}
-	return id
+	return value
 }
 
 // queryOf parses the query and refuses parameters that the route does not
@@ -42,6 +46,19 @@ func queryOf(r *http.Request, known ...string) (url.Values, error) {
 		}
 	}
 	return q, nil
+}
+
+// queryBool reads 1, true, 0 or false; false when absent.
+func queryBool(q url.Values, name string) (bool, error) {
+	v := q.Get(name)
+	if v == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, store.Errorf(store.CodeInvalidQuery, "%s=%.40q: want 1 or 0", name, v)
+	}
+	return b, nil
 }
 
 // queryInt reads a whole number between min and max; fallback when absent.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -9,6 +10,9 @@ import (
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/stream"
 )
+
+// readRequestFunc tells what a request wants to read.
+type readRequestFunc func(echo.Context) (stream.Request, error)
 
 // readRequest parses what the three transports have in common. Without a
 // session in the path it is the several-sessions form.
@@ -24,8 +28,10 @@ func readRequest(c echo.Context) (stream.Request, error) {
 
 // getEvents answers with a page. It is a long-poll when it may wait, and then
 // takes a connection's place.
-func (s *Server) getEvents(c echo.Context) error {
-	req, err := readRequest(c)
+func (s *Server) getEvents(c echo.Context) error { return s.serveEvents(c, readRequest) }
+
+func (s *Server) serveEvents(c echo.Context, read readRequestFunc) error {
+	req, err := read(c)
 	if err != nil {
 		return err
 	}
@@ -46,11 +52,13 @@ func (s *Server) getEvents(c echo.Context) error {
 }
 
 // getSSE carries one or several sessions as an event stream.
-func (s *Server) getSSE(c echo.Context) error {
+func (s *Server) getSSE(c echo.Context) error { return s.serveSSE(c, readRequest) }
+
+func (s *Server) serveSSE(c echo.Context, read readRequestFunc) error {
 	if s.cfg.DisableSSE {
 		return errDisabled(stream.SSE)
 	}
-	req, err := readRequest(c)
+	req, err := read(c)
 	if err != nil {
 		return err
 	}
@@ -65,11 +73,13 @@ func (s *Server) getSSE(c echo.Context) error {
 
 // getWebSocket upgrades to a WebSocket, on which sessions can also be
 // subscribed to and appended to by frames.
-func (s *Server) getWebSocket(c echo.Context) error {
+func (s *Server) getWebSocket(c echo.Context) error { return s.serveWebSocket(c, readRequest) }
+
+func (s *Server) serveWebSocket(c echo.Context, read readRequestFunc) error {
 	if s.cfg.DisableWebSocket {
 		return errDisabled(stream.WebSocket)
 	}
-	req, err := readRequest(c)
+	req, err := read(c)
 	if err != nil {
 		return err
 	}
@@ -82,6 +92,21 @@ func (s *Server) getWebSocket(c echo.Context) error {
 	if err := s.streams.StartWebSocket(c.Response(), c.Request(), req, leave); err != nil {
 		leave()
 		return err
+	}
+	return nil
+}
+
+// shellTag marks the sessions of terminals.
+const shellTag = "shell"
+
+// follow refuses the sessions whose pushes are switched off; plain reads of
+// them go on.
+func (s *Server) follow(session *store.Session) error {
+	if s.cfg.DisableFeedPush && session.ID == store.FeedSession {
+		return store.Errorf(codeTransportDisabled, "pushes of the feed are switched off on this server; read it without wait, from time to time")
+	}
+	if s.cfg.DisableShellRealtime && slices.Contains(session.Tags, shellTag) {
+		return store.Errorf(codeTransportDisabled, "shells are not shown as they run on this server; read the session without wait")
 	}
 	return nil
 }

@@ -35,19 +35,73 @@ func (s *Server) router() http.Handler {
 	add("DELETE", "/v1/sessions/:s", s.deleteSession)
 	add("POST", "/v1/sessions/:s/close", s.closeSession)
 	add("POST", "/v1/sessions/:s/import", s.importSession)
+	add("POST", "/v1/sessions/:s/fork", aboutSession(s.forkSession))
+	add("POST", "/v1/sessions/:s/redact", aboutSession(s.redactSession))
+	get("/v1/sessions/:s/seals", s.listSeals)
 
 	add("POST", "/v1/sessions/:s/events", s.postEvents)
 	get("/v1/sessions/:s/events", s.getEvents)
 	add("GET", "/v1/sessions/:s/sse", s.getSSE)
 	add("GET", "/v1/sessions/:s/ws", s.presentFirst(s.getWebSocket))
+
 	get("/v1/poll", s.getEvents)
 	add("GET", "/v1/sse", s.getSSE)
 	add("GET", "/v1/ws", s.getWebSocket)
 
+	add("POST", "/v1/blobs", s.postBlob)
+	get("/v1/blobs/:sha256", s.getBlob)
+
+	s.webhookRoutes(add)
+
+	s.meaningRoutes(get, add)
+	s.viewRoutes(get, add)
+	s.operationRoutes(get, add)
+	s.routes = e.Routes()
+	return e
+}
+
+type (
+	getFunc func(path string, h echo.HandlerFunc) // with HEAD
+	addFunc func(method, path string, h echo.HandlerFunc)
+)
+
+// meaningRoutes are what turns, questions and kontasks are asked and told by.
+func (s *Server) meaningRoutes(get getFunc, add addFunc) {
+	add("POST", "/v1/sessions/:s/prompts", s.postCommand((*Server).prompt))
+	add("POST", "/v1/sessions/:s/stop", s.postCommand((*Server).stop))
+	add("POST", "/v1/sessions/:s/answers", s.postCommand((*Server).answer))
+	add("POST", "/v1/sessions/:s/seen", s.postCommand((*Server).seen))
+	get("/v1/sessions/:s/turns", s.listTurns)
+	get("/v1/sessions/:s/turns/:t", s.getTurn)
+	add("POST", "/v1/sessions/:s/turns/:t/touch", s.touchTurn)
+	get("/v1/turns", s.listTurns)
+	get("/v1/kontasks", s.listKontasks)
+	get("/v1/kontasks/:k", s.getKontask)
+	add("PUT", "/v1/kontasks/:k", s.putKontask)
+	add("POST", "/v1/kontasks/:k/choose", s.postChoice)
+	get("/v1/inbox", s.getInbox)
+	get("/v1/search", s.search)
+}
+
+// viewRoutes are those of PROTOCOL.md section 8.
+func (s *Server) viewRoutes(get getFunc, add addFunc) {
+	add("GET", "/ws/console", s.viewWebSocket(consoleView))
+	add("POST", "/api/console/inject", s.viewCommand(injectBody))
+	add("GET", "/api/konsole/dashboard/ws", s.viewWebSocket(dashboardView))
+	add("GET", "/ws", s.viewWebSocket(chatView))
+	add("GET", "/events", s.viewSSE(chatView))
+	get("/api/chat/events", s.viewPoll(chatView))
+	add("POST", "/api/chat/send", s.viewCommand(sendBody))
+	add("POST", "/api/chat/abort", s.viewCommand(abortBody))
+	add("POST", "/api/chat/set-active-session", s.setActiveSession)
+	add("GET", "/api/sdk/ws", s.viewWebSocket(sdkView))
+}
+
+// operationRoutes are for operators, and the page.
+func (s *Server) operationRoutes(get getFunc, add addFunc) {
 	get("/v1/diag/poll", s.diagPoll)
 	add("GET", "/v1/diag/sse", s.diagSSE)
 	add("GET", "/v1/diag/ws", s.diagWebSocket)
-
 	get("/healthz", s.healthz)
 	get("/readyz", s.readyz)
 	get("/health/realtime", s.healthRealtime)
@@ -55,8 +109,6 @@ func (s *Server) router() http.Handler {
 	get("/openapi.json", s.openAPI)
 	get("/", s.page)
 	get("/assets/:file", s.asset)
-	s.routes = e.Routes()
-	return e
 }
 
 // aboutSession gives refusals of a session's body their own code: its members

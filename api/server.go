@@ -23,6 +23,10 @@ type Config struct {
 	DisableWebSocket bool
 	DisableSSE       bool
 	DisablePolling   bool
+	// Of these two only plain reads are left: sessions with the tag shell, and
+	// the feed.
+	DisableShellRealtime bool
+	DisableFeedPush      bool
 
 	// AllowedOrigins are origins such as "https://example.org" beside the same
 	// host and loopback from which browsers may upgrade and change things;
@@ -35,8 +39,10 @@ type Config struct {
 	Retention store.Retention // shown in /health/realtime
 
 	// Stream holds the timers of the carriers. Its limits come from Limits;
-	// Commander, Observer and CheckOrigin are the server's own.
+	// Commander, Observer and the checks are the server's own.
 	Stream stream.Config
+
+	Notifier Notifier // nil: no webhooks
 
 	Logger *slog.Logger // nil discards
 }
@@ -72,12 +78,16 @@ func New(log store.Log, hub *stream.Hub, cfg Config) *Server {
 		intake:  newIntake(cfg.Limits.LineTimeout),
 		stopped: make(chan struct{}),
 	}
+	if cfg.Notifier != nil {
+		s.metrics.registerWebhooks(cfg.Notifier)
+	}
 	sc := &s.cfg.Stream
 	sc.Heartbeat = cmp.Or(sc.Heartbeat, HeartbeatDefault)
 	sc.PollWaitMax, sc.PageEvents, sc.PageBytes = s.limits.PollWait, s.limits.PageEvents, s.limits.PageBytes
 	sc.SubscriptionsMax, sc.FrameBytesMax = s.limits.Subscriptions, s.limits.FrameBytes
 	sc.Commander, sc.Observer, sc.Logger = commands{s}, s.metrics, s.logger
-	sc.CheckOrigin = s.originAllowed
+	sc.CheckOrigin, sc.CheckFollow = s.originAllowed, s.follow
+	sc.Marks, _ = log.(store.Marks)
 	s.streams = stream.New(log, hub, *sc)
 	s.handler = s.guard(s.router())
 	return s

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,42 +11,10 @@ import (
 	"github.com/konlog/konlog/store"
 )
 
-// sessionObject is a session on the wire.
-type sessionObject struct {
-	ID        string          `json:"id"`
-	Epoch     string          `json:"epoch"`
-	Head      int64           `json:"head"`
-	Floor     int64           `json:"floor"`
-	Bytes     int64           `json:"bytes"`
-	State     string          `json:"state"`
-	Title     string          `json:"title"`
-	Scope     string          `json:"scope"`
-	Tags      []string        `json:"tags"`
-	Meta      json.RawMessage `json:"meta"`
-	Turn      string          `json:"turn,omitempty"`
-	CreatedAt string          `json:"createdAt"`
-	UpdatedAt string          `json:"updatedAt"`
-}
-
-func newSessionObject(s *store.Session) sessionObject {
-	o := sessionObject{
-		ID: s.ID, Epoch: s.Epoch, Head: s.Head, Floor: s.Floor, Bytes: s.Bytes, State: s.State(),
-		Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta, Turn: s.Turn,
-		CreatedAt: s.CreatedAt.UTC().Format(store.TimeLayout), UpdatedAt: s.UpdatedAt.UTC().Format(store.TimeLayout),
-	}
-	if o.Tags == nil {
-		o.Tags = []string{}
-	}
-	if o.Meta == nil {
-		o.Meta = json.RawMessage("{}")
-	}
-	return o
-}
-
 // sessionPage is a page of the list; Next is left out on the last one.
 type sessionPage struct {
-	Sessions []sessionObject `json:"sessions"`
-	Next     string          `json:"next,omitempty"`
+	Sessions []store.SessionObject `json:"sessions"`
+	Next     string                `json:"next,omitempty"`
 }
 
 // writeJSON answers with an object of the moment, which nobody may keep.
@@ -70,8 +37,8 @@ func (s *Server) listSessions(c echo.Context) error {
 		return err
 	}
 	state := q.Get("state")
-	if !slices.Contains([]string{"", "idle", "working", "closed"}, state) {
-		return store.Errorf(store.CodeInvalidQuery, "state=%.40q: use idle, working or closed", state)
+	if !slices.Contains([]string{"", store.StateIdle, store.StateWorking, store.StateWaiting, store.StateClosed}, state) {
+		return store.Errorf(store.CodeInvalidQuery, "state=%.40q: use idle, working, waiting or closed", state)
 	}
 	page, err := s.log.ListSessions(c.Request().Context(), store.SessionFilter{
 		Scope: q.Get("scope"), Tag: q.Get("tag"), State: state, Search: q.Get("q"), Cursor: q.Get("cursor"), Limit: limit,
@@ -79,9 +46,9 @@ func (s *Server) listSessions(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sessions: %w", err)
 	}
-	out := sessionPage{Sessions: make([]sessionObject, 0, len(page.Sessions)), Next: page.Next}
+	out := sessionPage{Sessions: make([]store.SessionObject, 0, len(page.Sessions)), Next: page.Next}
 	for i := range page.Sessions {
-		out.Sessions = append(out.Sessions, newSessionObject(&page.Sessions[i]))
+		out.Sessions = append(out.Sessions, page.Sessions[i].Object())
 	}
 	return writeJSON(c, http.StatusOK, out)
 }
@@ -123,22 +90,22 @@ func (s *Server) putSession(c echo.Context) error {
 	return writeJSON(c, status, object)
 }
 
-func (s *Server) create(c echo.Context, id string, spec store.SessionSpec) (sessionObject, int, error) {
+func (s *Server) create(c echo.Context, id string, spec store.SessionSpec) (store.SessionObject, int, error) {
 	if err := writable(id); err != nil {
-		return sessionObject{}, 0, err
+		return store.SessionObject{}, 0, err
 	}
 	if err := spec.Check(); err != nil {
-		return sessionObject{}, 0, err
+		return store.SessionObject{}, 0, err
 	}
 	session, created, err := s.log.CreateSession(c.Request().Context(), id, spec)
 	if err != nil {
-		return sessionObject{}, 0, at("create session", id, err)
+		return store.SessionObject{}, 0, at("create session", id, err)
 	}
 	status := http.StatusOK
 	if created {
 		status = http.StatusCreated
 	}
-	return newSessionObject(&session), status, nil
+	return session.Object(), status, nil
 }
 
 func (s *Server) getSession(c echo.Context) error {
@@ -150,7 +117,7 @@ func (s *Server) getSession(c echo.Context) error {
 	if err != nil {
 		return at("session", id, err)
 	}
-	return writeJSON(c, http.StatusOK, newSessionObject(&session))
+	return writeJSON(c, http.StatusOK, session.Object())
 }
 
 func (s *Server) patchSession(c echo.Context) error {
@@ -167,7 +134,7 @@ func (s *Server) patchSession(c echo.Context) error {
 	if err != nil {
 		return at("update session", id, err)
 	}
-	return writeJSON(c, http.StatusOK, newSessionObject(&session))
+	return writeJSON(c, http.StatusOK, session.Object())
 }
 
 func (s *Server) deleteSession(c echo.Context) error {
@@ -181,16 +148,39 @@ func (s *Server) deleteSession(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// closeSession appends the event that ends the session.
+// closeTries is how often a close looks again when the log moved on while it
+// decided. A session that is closed while it is busy may need to be asked twice.
+const closeTries = 16
+
+// closeSession ends what is open and appends the event that ends the session.
 func (s *Server) closeSession(c echo.Context) error {
-	id := sessionID(c)
+	id, ctx := sessionID(c), c.Request().Context()
 	if _, err := queryOf(c.Request()); err != nil {
 		return err
 	}
-	closing := []store.Draft{{Type: store.TypeSessionClosed, Data: []byte("{}")}}
-	a, err := s.append(c.Request().Context(), id, store.AppendOptions{NoCreate: true}, closing)
-	if err != nil {
-		return err
+	for try := 1; ; try++ {
+		state, err := s.log.Session(ctx, id)
+		if err != nil {
+			return at("session", id, err)
+		}
+		var drafts []store.Draft
+		for _, turn := range append([]store.Queued{{Turn: state.Turn}}, state.Queue()...) {
+			if turn.Turn != "" {
+				drafts = append(drafts, store.TurnEndDraft(turn.Turn, "stopped"))
+			}
+		}
+		o := store.AppendOptions{NoCreate: true}
+		if len(drafts) > 0 {
+			o.ExpectHead = &state.Head
+		}
+		drafts = append(drafts, store.Draft{Type: store.TypeSessionClosed, Data: []byte("{}")})
+		a, err := s.append(ctx, id, o, drafts)
+		again := store.CodeOf(err) == store.CodeHeadMoved || store.CodeOf(err) == store.CodeTurnOpen
+		if err != nil && (!again || try == closeTries) {
+			return err
+		}
+		if err == nil {
+			return writeJSON(c, http.StatusOK, map[string]int64{"first": a.First, "last": a.Last})
+		}
 	}
-	return writeJSON(c, http.StatusOK, map[string]int64{"first": a.First, "last": a.Last})
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/konlog/konlog/store"
 )
 
-func session(t *testing.T, a answer) sessionObject {
+func session(t *testing.T, a answer) store.SessionObject {
 	t.Helper()
-	var s sessionObject
+	var s store.SessionObject
 	if err := json.Unmarshal([]byte(a.body), &s); err != nil {
 		t.Fatalf("%s: %v", a.body, err)
 	}

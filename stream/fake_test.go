@@ -161,6 +161,16 @@ func (l *fakeLog) read(id string, q store.Query) (store.Page, error) {
 		}
 		return page, nil
 	}
+	if q.Fold {
+		f := store.NewFolder(q)
+		for _, e := range s.events {
+			if e.ID > q.After && e.ID >= s.Floor && (q.Until == 0 || e.ID <= q.Until) && !f.Add(e) {
+				break
+			}
+		}
+		page.Events = f.Events()
+		return page, nil
+	}
 	for _, e := range s.events {
 		if e.ID > q.After && e.ID >= s.Floor && (q.Until == 0 || e.ID <= q.Until) && !take(e) {
 			break

@@ -13,6 +13,7 @@ import (
 // The reasons of gap, reset and bye frames.
 const (
 	reasonRetention    = "retention"
+	reasonRedacted     = "redacted"
 	reasonEpochChanged = "epoch_changed"
 	reasonBeyondHead   = "cursor_beyond_head"
 	reasonUntil        = "until"
@@ -37,23 +38,24 @@ const (
 	CodeInternal             store.Code = "internal"
 )
 
-// Hello is the first frame of a subscription. Questions, Tasks and Kontasks
-// are empty until the log keeps them.
+// Hello is the first frame of a subscription: where the session stands, and
+// what it waits for, as of Through. Kontasks are those that the reader's
+// subject has not seen.
 type Hello struct {
-	Type        string            `json:"type"`
-	Session     string            `json:"session"`
-	Epoch       string            `json:"epoch"`
-	Floor       int64             `json:"floor"`
-	Head        int64             `json:"head"`
-	After       int64             `json:"after"`
-	Through     int64             `json:"through"`
-	Transport   string            `json:"transport"`
-	HeartbeatMs int64             `json:"heartbeatMs"`
-	ServerTime  string            `json:"serverTime"`
-	Status      Status            `json:"status"`
-	Questions   []json.RawMessage `json:"questions"`
-	Tasks       []json.RawMessage `json:"tasks"`
-	Kontasks    []json.RawMessage `json:"kontasks"`
+	Type        string           `json:"type"`
+	Session     string           `json:"session"`
+	Epoch       string           `json:"epoch"`
+	Floor       int64            `json:"floor"`
+	Head        int64            `json:"head"`
+	After       int64            `json:"after"`
+	Through     int64            `json:"through"`
+	Transport   string           `json:"transport"`
+	HeartbeatMs int64            `json:"heartbeatMs"`
+	ServerTime  string           `json:"serverTime"`
+	Status      Status           `json:"status"`
+	Questions   []store.Question `json:"questions"`
+	Tasks       []store.Task     `json:"tasks"`
+	Kontasks    []store.Card     `json:"kontasks"`
 }
 
 // Status says what a session is doing.
@@ -144,7 +146,7 @@ func stamp(t time.Time) string { return t.UTC().Format(store.TimeLayout) }
 func newStatus(s *store.Session, now time.Time) Status {
 	st := Status{
 		Type: "status", Session: s.ID, State: s.State(), TurnActive: s.Turn != "", Turn: s.Turn,
-		Head: s.Head, ServerTime: stamp(now),
+		Queued: len(s.Queue()), Head: s.Head, ServerTime: stamp(now),
 	}
 	if st.TurnActive {
 		st.Elapsed = max(0, now.Sub(s.TurnSince).Milliseconds())
@@ -152,13 +154,22 @@ func newStatus(s *store.Session, now time.Time) Status {
 	return st
 }
 
-func newHello(s *store.Session, after int64, transport string, heartbeat time.Duration, now time.Time) Hello {
-	none := []json.RawMessage{}
-	return Hello{
+func newHello(s *store.Session, after int64, transport string, heartbeat time.Duration, seen int64, now time.Time) Hello {
+	h := Hello{
 		Type: "hello", Session: s.ID, Epoch: s.Epoch, Floor: s.Floor, Head: s.Head, After: after, Through: s.Head,
 		Transport: transport, HeartbeatMs: heartbeat.Milliseconds(), ServerTime: stamp(now),
-		Status: newStatus(s, now), Questions: none, Tasks: none, Kontasks: none,
+		Status: newStatus(s, now), Questions: []store.Question{}, Tasks: []store.Task{}, Kontasks: []store.Card{},
 	}
+	if s.Open == nil {
+		return h
+	}
+	h.Questions, h.Tasks = append(h.Questions, s.Open.Questions...), append(h.Tasks, s.Open.Tasks...)
+	for _, card := range s.Open.Kontasks {
+		if card.Ready > seen {
+			h.Kontasks = append(h.Kontasks, card)
+		}
+	}
+	return h
 }
 
 func newGap(session string, from, to int64) *Gap {

@@ -20,8 +20,8 @@ func TestParseRequest(t *testing.T) {
 		}
 		return ParseRequest(r, session)
 	}
-	q, err := parse("s", "after=12&epoch=e&types=a,b&turn=t&raw=1&until=99&speed=0.25&named=1&batch=true&wait=1.5&limit=99999", "")
-	if err != nil || q.After != 12 || q.Epoch != "e" || len(q.Types) != 2 || q.Turn != "t" || !q.Raw || q.Until.ID != 99 || q.Speed != 0.25 ||
+	q, err := parse("s", "after=12&epoch=e&types=a,b&turn=t&raw=1&fold=1&until=99&speed=0.25&named=1&batch=true&wait=1.5&limit=99999", "")
+	if err != nil || q.After != 12 || q.Epoch != "e" || len(q.Types) != 2 || q.Turn != "t" || !q.Raw || !q.Fold || q.Until.ID != 99 || q.Speed != 0.25 ||
 		!q.Named || !q.Batch || q.Wait != 1500*time.Millisecond || q.Limit != PollEventsMax || q.Resumed {
 		t.Errorf("%+v, %v", q, err)
 	}
@@ -32,7 +32,7 @@ func TestParseRequest(t *testing.T) {
 		t.Errorf("%+v, %v", q, err)
 	}
 	for _, bad := range []string{
-		"after=x", "after=-1", "after=%2B1", "after=9223372036854775808", "after=1.0", "tail=-1", "after=1&tail=1", "raw=yes", "fold=1", "until=0", "until=yesterday",
+		"after=x", "after=-1", "after=%2B1", "after=9223372036854775808", "after=1.0", "tail=-1", "after=1&tail=1", "raw=yes", "fold=yes", "fold=1&before=3", "until=0", "until=yesterday",
 		"speed=0", "speed=0.2", "speed=101", "speed=NaN", "speed=x", "wait=-1", "wait=NaN", "limit=-1", "before=x", "types=a,,b", "types=" + strings.Repeat("a,", 65) + "a",
 	} {
 		if _, err := parse("s", bad, ""); store.CodeOf(err) != store.CodeInvalidQuery {
@@ -76,7 +76,7 @@ func FuzzParseRequest(f *testing.F) {
 }
 
 func FuzzClientFrame(f *testing.F) {
-	f.Add([]byte(`{"type":"subscribe","session":"s","after":12,"types":["a"],"raw":true,"until":"5","speed":2,"ref":"r"}`))
+	f.Add([]byte(`{"type":"subscribe","session":"s","after":12,"types":["a"],"raw":true,"fold":true,"until":"5","speed":2,"ref":"r"}`))
 	f.Add([]byte(`{"type":"unsubscribe","session":"s","ref":{"a":1}}`))
 	f.Add([]byte(`{"type":"append","events":[]}`))
 	f.Add([]byte(`[]`))

@@ -400,7 +400,7 @@ func TestWebSocketSubscriptions(t *testing.T) {
 		`{"type":"subscribe","session":"b","after":1,"tail":1}`:    "invalid_query",
 		`{"type":"subscribe","session":"b","types":[1]}`:           "invalid_query",
 		`{"type":"subscribe","session":"b","turn":{}}`:             "invalid_query",
-		`{"type":"subscribe","session":"b","fold":true}`:           "invalid_query",
+		`{"type":"subscribe","session":"b","fold":"yes"}`:          "invalid_query",
 		`{"type":"unsubscribe","session":"zzz","ref":{"any":[1]}}`: "invalid_frame",
 		`{"type":"append","session":"b"}`:                          "invalid_frame",
 		`{"type":17}`:                                              "invalid_frame",
@@ -437,7 +437,7 @@ func TestWebSocketSubscriptions(t *testing.T) {
 
 type commander func(typ string, frame []byte) (any, error)
 
-func (c commander) Begin(_ context.Context, typ string, frame []byte) func() (any, error) {
+func (c commander) Begin(_ context.Context, _, typ string, frame []byte) func() (any, error) {
 	return func() (any, error) { return c(typ, frame) }
 }
 
@@ -521,7 +521,7 @@ func TestUpgradeRefusals(t *testing.T) {
 	if b, _ := w.body("/v1/sessions/s/ws", append(up, "Origin", "https://evil.example")...); !strings.HasPrefix(b, "origin_not_allowed") {
 		t.Errorf("foreign origin: %q", b)
 	}
-	for _, path := range []string{"/v1/sse", "/v1/poll", "/v1/sessions/s/sse?fold=1", "/v1/sessions/s/events?speed=2", "/v1/sessions/s/events?before=3&tail=1"} {
+	for _, path := range []string{"/v1/sse", "/v1/poll", "/v1/sessions/s/sse?fold=2", "/v1/sessions/s/events?speed=2", "/v1/sessions/s/events?before=3&tail=1"} {
 		if b, _ := w.body(path); !strings.HasPrefix(b, "invalid_query") {
 			t.Errorf("%s: %q", path, b)
 		}

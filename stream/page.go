@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ func newPage(req Request, t *Tail) page {
 // is 1 when an event must be given whatever its size, else 0.
 func (g *page) begin(ctx context.Context, limit, piece store.Limit, free int) error {
 	g.from, g.left = g.tail.after, limit
+	g.tail.through = -1 // all of a page is folded
 	g.tail.limit = store.Limit{Events: min(limit.Events, piece.Events), Bytes: min(limit.Bytes, piece.Bytes)}
 	b, err := g.tail.read(ctx)
 	if err != nil {
@@ -42,6 +44,30 @@ func (g *page) begin(ctx context.Context, limit, piece store.Limit, free int) er
 	}
 	g.Batch = b
 	g.take(b.Events, free)
+	if g.req.Fold {
+		return g.fill(ctx, piece)
+	}
+	return nil
+}
+
+// fill reads on until the first piece of a folded page is worth a write: a
+// folded read gives less than its limit, and clients may keep only a page whose
+// end is known when it begins.
+func (g *page) fill(ctx context.Context, piece store.Limit) error {
+	events, size := g.Events, 0
+	for n := 0; len(events) > 0 && !g.whole(); {
+		for ; n < len(events); n++ {
+			size += len(events[n].JSON())
+		}
+		if n >= piece.Events || size >= piece.Bytes {
+			break
+		}
+		if err := g.proceed(ctx, piece); err != nil {
+			return err
+		}
+		events = append(slices.Clip(events), g.Events...)
+	}
+	g.Events = events
 	return nil
 }
 
@@ -54,10 +80,14 @@ func (g *page) proceed(ctx context.Context, piece store.Limit) error {
 	if err != nil {
 		return err
 	}
+	if b.Gap != nil && b.Gap.Reason == reasonRedacted { // it is for the next page
+		g.Cut, g.Events = true, nil
+		return nil
+	}
 	if b.Reset != nil || b.Gap != nil || len(b.Events) == 0 && !b.Done {
 		return fmt.Errorf("the log changed behind event %d", g.Next)
 	}
-	g.Next, g.Done = b.Next, b.Done
+	g.Next, g.Done, g.Cut = b.Next, b.Done, b.Cut
 	g.Level = g.Next >= g.Session.Head
 	g.take(b.Events, 0)
 	return nil
@@ -72,7 +102,7 @@ func (g *page) take(events []store.Event, free int) {
 			size += len(events[i].Raw)
 		}
 		if size > g.left.Bytes && i >= free {
-			g.Next = events[i].ID - 1
+			g.Next = firstID(&events[i]) - 1
 			g.Level, g.Done = false, false
 			g.left.Bytes = 0
 			events = events[:i]
@@ -93,7 +123,7 @@ func (g *page) skip(ctx context.Context, log Log) error {
 
 // whole reports whether nothing more belongs to the page.
 func (g *page) whole() bool {
-	return g.tail == nil || g.Level || g.Done || g.Reset != nil || g.left.Events <= 0 || g.left.Bytes <= 0
+	return g.tail == nil || g.Level || g.Done || g.Cut || g.Reset != nil || g.left.Events <= 0 || g.left.Bytes <= 0
 }
 
 // appendHead appends the page object up to its events. Key order: what is
@@ -156,13 +186,16 @@ func (g *page) immutable() bool {
 	if g.whole() {
 		return g.Next < g.Session.Head && !g.Done
 	}
+	if g.req.Fold { // it may end anywhere
+		return false
+	}
 	return !g.req.Until.bounded() && g.from+int64(g.req.Limit) < g.Session.Head
 }
 
 // tag names the events of an immutable page, whatever head or status go with
 // them. It needs no more than the first piece: the rest follows from it.
 func (g *page) tag() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %v %q %q", g.Session.Epoch, g.Session.ID, g.from, g.req.Limit,
-		g.Events[0].ID, g.req.Raw, strings.Join(g.req.Types, ","), g.req.Turn))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %d %d %d %v %v %q %q", g.Session.Epoch, g.Session.Redacted, g.Session.ID, g.from, g.req.Limit,
+		g.Events[0].ID, g.req.Raw, g.req.Fold, strings.Join(g.req.Types, ","), g.req.Turn))
 	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
 }

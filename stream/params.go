@@ -37,6 +37,7 @@ type Request struct {
 	Types   []string
 	Turn    string
 	Raw     bool // send the agent's own lines too
+	Fold    bool // runs of deltas come as one event: all of a page, and of a stream the replay
 	Until   Until
 	Speed   float64 // of the replay; 0 is as fast as it goes
 
@@ -49,6 +50,8 @@ type Request struct {
 	Before   int64
 
 	Resumed bool // the cursor came as Last-Event-ID
+
+	View View // shows the log in other shapes; or nil
 }
 
 // Cursor is a place in one of several sessions.
@@ -157,11 +160,14 @@ func ParseRequest(r *http.Request, session string) (Request, error) {
 	}
 	if p.has("before") {
 		q.Backward, q.Before = true, p.id("before", p.get("before"))
+		if q.Fold {
+			p.fail("fold=1 reads forwards only: leave it or before out")
+		}
 	}
 	return q, p.failure()
 }
 
-// known are the parameters that a reader may send; fold has a refusal of its own.
+// known are the parameters that a reader may send.
 var known = []string{
 	"after", "tail", "cursor", "epoch", "types", "turn", "raw", "until", "speed",
 	"named", "batch", "wait", "limit", "before", "fold",
@@ -176,7 +182,7 @@ func parseQuery(raw string) (url.Values, error) {
 	}
 	for name, values := range query {
 		if !slices.Contains(known, name) {
-			return nil, store.Errorf(store.CodeInvalidQuery, "parameter %.40q is not known here; use %s", name, strings.Join(known[:len(known)-1], ", "))
+			return nil, store.Errorf(store.CodeInvalidQuery, "parameter %.40q is not known here; use %s", name, strings.Join(known, ", "))
 		}
 		if len(values) > 1 {
 			return nil, store.Errorf(store.CodeInvalidQuery, "parameter %s is given more than once", name)
@@ -220,7 +226,7 @@ func (p *params) has(name string) bool { return p.get(name) != "" }
 
 // request reads what every transport has in common.
 func (p *params) request(session string) Request {
-	q := Request{Session: session, Epoch: p.get("epoch"), Turn: p.get("turn"), Raw: p.flag("raw")}
+	q := Request{Session: session, Epoch: p.get("epoch"), Turn: p.get("turn"), Raw: p.flag("raw"), Fold: p.flag("fold")}
 	if p.has("after") {
 		q.After = p.id("after", p.get("after"))
 	}
@@ -229,9 +235,6 @@ func (p *params) request(session string) Request {
 	}
 	if p.has("after") && p.has("tail") {
 		p.fail("after and tail exclude each other")
-	}
-	if p.flag("fold") {
-		p.fail("fold=1 is not supported by this version; leave it out to get every event")
 	}
 	q.Types = p.types()
 	q.Until = p.until()

@@ -45,7 +45,7 @@ func (p *pipeline) add(ctx context.Context, f clientFrame, body *bytes.Buffer) {
 	large := body.Len() > pipelineFrameBytes
 	p.pending.Add(1)
 	p.carrier.busy.Add(1)
-	p.begun <- begun{f, body, p.carrier.conn.srv.cfg.Commander.Begin(ctx, f.Type, body.Bytes())}
+	p.begun <- begun{f, body, p.carrier.conn.srv.cfg.Commander.Begin(ctx, p.carrier.conn.home, f.Type, body.Bytes())}
 	if large {
 		p.pending.Wait()
 	}
@@ -71,7 +71,7 @@ func (p *pipeline) answer(ctx context.Context) {
 		}
 		if err != nil {
 			p.carrier.note(ctx, b.frame.Type, err)
-			body = encode(newFailure(err, "", b.frame.Ref))
+			body = p.carrier.conn.encode(newFailure(err, "", b.frame.Ref))
 		}
 		_ = p.carrier.reply(body) // a broken connection ends the next read
 		free(b.body)

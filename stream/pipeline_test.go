@@ -32,7 +32,7 @@ func TestAppendFrameAgreesWithJSON(t *testing.T) {
 
 type beginner func(frame []byte) func() (any, error)
 
-func (b beginner) Begin(_ context.Context, _ string, frame []byte) func() (any, error) {
+func (b beginner) Begin(_ context.Context, _, _ string, frame []byte) func() (any, error) {
 	return b(frame)
 }
 

@@ -95,8 +95,12 @@ func (p *poll) forward(ctx context.Context, req *Request) error {
 		t := newTail(p.srv.log, p.srv.hub, p.wake, one, store.Limit{})
 		p.pages = append(p.pages, newPage(one, t))
 		err := t.seek(ctx, p.srv.log)
-		if err == nil && req.Session == "" { // of several the first piece is read when there is room for it
-			_, err = p.srv.log.Session(ctx, one.Session)
+		if err == nil && (req.Session == "" || req.Wait > 0) { // of several the first piece is read when there is room for it
+			var session store.Session
+			session, err = p.srv.log.Session(ctx, one.Session)
+			if err == nil && req.Wait > 0 {
+				err = p.srv.follow(&session)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("session %s: %w", one.Session, err)
@@ -172,14 +176,21 @@ func (p *poll) backward(ctx context.Context, req Request) error {
 			one.Session, one.Reset = read.Session, newReset(&read.Session, reasonEpochChanged)
 			break
 		}
+		one.Session = read.Session
+		events, _ := req.Until.cut(read.Events)
+		events = one.passBackward(events)
 		if n := len(read.Events); n > 0 {
 			before = read.Events[0].ID
 			one.from = read.Events[n-1].ID
 		}
-		one.Session, one.Next = read.Session, before
+		if len(events) > 0 {
+			before = events[0].ID
+		} else if one.Gap != nil {
+			before = one.Gap.From
+		}
+		one.Next = before
 		one.Level = len(read.Events) == 0 || before <= read.Session.Floor
-		events, _ := req.Until.cut(read.Events)
-		if one.Events = req.filter(events); len(one.Events) > 0 || one.Level {
+		if one.Events = req.filter(events); len(one.Events) > 0 || one.Level || one.Gap != nil {
 			break
 		}
 		runtime.Gosched()
@@ -195,7 +206,8 @@ func (p *poll) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	h.Set(TransportHeader, Poll)
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	if single && p.pages[0].immutable() {
+	view := p.pages[0].req.View != nil
+	if single && !view && p.pages[0].immutable() {
 		tag := p.pages[0].tag()
 		h.Set("ETag", tag)
 		h.Set("Cache-Control", "private, no-cache") // made again, the session has other events under these ids
@@ -212,9 +224,12 @@ func (p *poll) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	out.open()
 	defer out.clear()
 	var err error
-	if single {
+	switch {
+	case view:
+		err = p.writeView(ctx, out, single)
+	case single:
 		err = p.write(ctx, out, &p.pages[0])
-	} else {
+	default:
 		err = p.writeAll(ctx, out)
 	}
 	if err == nil {
@@ -255,17 +270,31 @@ func (p *poll) write(ctx context.Context, out *pollWriter, g *page) error {
 
 func (p *poll) writeAll(ctx context.Context, out *pollWriter) error {
 	out.buf = append(out.buf, `{"sessions":[`...)
-	left, first := p.limit, 0
-	for i := range p.pages {
+	first, err := p.eachPage(ctx, out, func(i int, g *page) error {
 		if i > 0 {
 			out.buf = append(out.buf, ',')
 		}
+		return p.write(ctx, out, g)
+	})
+	if err != nil {
+		return err
+	}
+	out.buf = append(out.buf, `],"cursor":"`...)
+	out.buf = append(p.appendCursor(out.buf, first), `"}`...)
+	return nil
+}
+
+// eachPage lets write have every page in its share of the answer's bounds. It
+// returns the page that the next cursor begins with.
+func (p *poll) eachPage(ctx context.Context, out *pollWriter, write func(i int, g *page) error) (first int, err error) {
+	left := p.limit
+	for i := range p.pages {
 		g := &p.pages[i]
 		if err := p.share(ctx, g, i, left); err != nil {
-			return fmt.Errorf("session %s: %w", g.req.Session, err)
+			return 0, fmt.Errorf("session %s: %w", g.req.Session, err)
 		}
-		if err := p.write(ctx, out, g); err != nil {
-			return err
+		if err := write(i, g); err != nil {
+			return 0, err
 		}
 		if i >= p.found {
 			left = g.left
@@ -274,21 +303,25 @@ func (p *poll) writeAll(ctx context.Context, out *pollWriter) error {
 			first = i
 		}
 		if err := out.spill(); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	out.buf = append(out.buf, `],"cursor":"`...)
-	for i := range p.pages { // one that had no room comes first the next time, lest a busy session starves it
+	return first, nil
+}
+
+// appendCursor appends the cursor of several sessions. One that had no room
+// comes first the next time, lest a busy session starves it.
+func (p *poll) appendCursor(dst []byte, first int) []byte {
+	for i := range p.pages {
 		g := &p.pages[(first+i)%len(p.pages)]
 		if i > 0 {
-			out.buf = append(out.buf, ',')
+			dst = append(dst, ',')
 		}
-		out.buf = append(out.buf, g.req.Session...)
-		out.buf = append(out.buf, ':')
-		out.buf = strconv.AppendInt(out.buf, g.Next, 10)
+		dst = append(dst, g.req.Session...)
+		dst = append(dst, ':')
+		dst = strconv.AppendInt(dst, g.Next, 10)
 	}
-	out.buf = append(out.buf, `"}`...)
-	return nil
+	return dst
 }
 
 // share begins the i-th of several pages in what the ones before it have left

@@ -49,15 +49,22 @@ type conn struct {
 	seat *seat
 	out  carrier
 	home string // the session of the path; its end is the connection's end
+	view View   // of all its subscriptions; or nil
 	wake chan struct{}
 	ops  chan op      // unbuffered: a client cannot queue changes
 	over chan *ending // the reading goroutine's verdict
 
-	absent   []string // sessions asked for that do not exist, until the reader is told
+	absent   []absence // sessions asked for that cannot be followed, until the reader is told
 	subs     []*subscription
 	turn     int // whose turn comes first in the next round
 	lastSent time.Time
 	beatAt   time.Time
+}
+
+// absence is a session that cannot be followed, and why.
+type absence struct {
+	session string
+	err     error
 }
 
 func (s *Server) newConn(st *seat, home string) *conn {
@@ -83,16 +90,7 @@ func (c *conn) attach(ctx context.Context, req Request, first bool) error {
 	limit := store.Limit{Events: c.srv.cfg.PageEvents, Bytes: c.srv.cfg.PageBytes}
 	t := newTail(c.srv.log, c.srv.hub, c.wake, req, limit)
 	s := &subscription{req: req, tail: t}
-	err := t.seek(ctx, c.srv.log)
-	s.start, s.sent = t.after, t.after
-	switch {
-	case err != nil:
-	case first:
-		err = s.readFirst(ctx)
-	default:
-		_, err = c.srv.log.Session(ctx, req.Session)
-	}
-	if err != nil {
+	if err := s.begin(ctx, c.srv, first); err != nil {
 		t.Close()
 		return err
 	}
@@ -105,27 +103,33 @@ func (c *conn) attach(ctx context.Context, req Request, first bool) error {
 // is read when it is to be sent: a connection holds one page. Those that do
 // not exist are told of on the wire, unless there is no other.
 func (c *conn) attachAll(ctx context.Context, req Request) error {
+	c.view = req.View
 	for _, one := range req.each() {
 		err := c.attach(ctx, one, req.Session != "")
-		if errors.Is(err, store.ErrNotFound) && req.Session == "" {
-			c.absent = append(c.absent, one.Session)
+		if err == nil {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("session %s: %w", one.Session, err)
+		err = fmt.Errorf("session %s: %w", one.Session, err)
+		if req.Session != "" || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, errNotFollowed) {
+			return err
 		}
+		c.absent = append(c.absent, absence{one.Session, err})
 	}
 	if len(c.absent) > 0 && len(c.subs) == 0 {
-		return fmt.Errorf("session %s: %w", c.absent[0], store.ErrNotFound)
+		return c.absent[0].err
 	}
 	return nil
 }
 
 // tellAbsent ends the subscriptions that could not begin.
 func (c *conn) tellAbsent() {
-	for _, session := range c.absent {
-		c.out.frame("error", newFailure(store.ErrNotFound, session, nil))
-		c.out.frame("bye", Bye{Type: "bye", Session: session, Reason: reasonDeleted})
+	for _, a := range c.absent {
+		reason := reasonFailed
+		if errors.Is(a.err, store.ErrNotFound) {
+			reason = reasonDeleted
+		}
+		c.out.frame("error", newFailure(a.err, a.session, nil))
+		c.out.frame("bye", Bye{Type: "bye", Session: a.session, Reason: reason})
 	}
 	c.absent = nil
 }
@@ -285,6 +289,7 @@ func (c *conn) apply(ctx context.Context, o op) {
 		c.subs = slices.Delete(c.subs, known, known+1)
 	}
 	if o.cancel == "" {
+		o.req.View = c.view
 		if err := c.attach(ctx, o.req, true); err != nil {
 			c.out.frame("error", newFailure(err, session, o.ref))
 			return

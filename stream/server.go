@@ -41,11 +41,12 @@ const cutWaitMax = time.Second
 // Commander carries out the frames that are not about reading, such as
 // append. Begin is called by the connection's reading goroutine, one frame at
 // a time, and decides the order; end, which another goroutine calls once,
-// waits for the outcome. frame is valid until end returns. The result becomes
+// waits for the outcome. home is the session of the connection's path, or "",
+// which a frame need not name. frame is valid until end returns. The result becomes
 // the fields of the ack frame, so it must encode as a JSON object or be nil. A
 // *store.Error becomes an error frame.
 type Commander interface {
-	Begin(ctx context.Context, typ string, frame []byte) (end func() (any, error))
+	Begin(ctx context.Context, home, typ string, frame []byte) (end func() (any, error))
 }
 
 // Observer counts. Its methods must not block.
@@ -70,7 +71,12 @@ type Config struct {
 	Commander   Commander                // or nil: only reading
 	Observer    Observer                 // or nil
 	CheckOrigin func(*http.Request) bool // or nil: a browser must come from the same host
-	Logger      *slog.Logger             // or nil: silent
+	// CheckFollow refuses to show a session as it grows, with a *store.Error:
+	// on an event stream, a WebSocket, or a poll that waits. Nil allows all.
+	CheckFollow func(*store.Session) error
+	// Marks tell which kontasks a subject has seen. Nil: none.
+	Marks  store.Marks
+	Logger *slog.Logger // or nil: silent
 }
 
 func (c Config) orDefault() Config {
@@ -88,6 +94,9 @@ func (c Config) orDefault() Config {
 	}
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = sameOrigin
+	}
+	if c.CheckFollow == nil {
+		c.CheckFollow = func(*store.Session) error { return nil }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -82,10 +82,16 @@ type sseCarrier struct {
 	wire  *responseWire
 	conn  *conn
 	named bool
+
+	scratch []byte // a frame of a view
 }
 
 func (o *sseCarrier) event(s *subscription, e *store.Event) {
 	o.open()
+	if s.lens != nil {
+		o.viewed(s, e)
+		return
+	}
 	o.events++
 	o.buf = o.appendID(o.buf, s)
 	if o.named {
@@ -98,6 +104,23 @@ func (o *sseCarrier) event(s *subscription, e *store.Event) {
 	o.buf = append(o.buf, "data: "...)
 	o.buf = e.AppendJSON(o.buf, true)
 	o.buf = append(o.buf, '\n', '\n')
+}
+
+// viewed appends an event as the view of its subscription shows it, named by
+// the type that it has there. One that is not shown moves the cursor all the same.
+func (o *sseCarrier) viewed(s *subscription, e *store.Event) {
+	frame, typ := s.lens.AppendEvent(o.scratch[:0], e)
+	o.scratch = frame
+	if typ == "" {
+		o.place(s)
+		return
+	}
+	o.events++
+	o.buf = o.appendID(o.buf, s)
+	if o.named {
+		o.buf = sse.AppendName(o.buf, typ)
+	}
+	o.buf = sse.AppendData(o.buf, frame)
 }
 
 // appendID appends the line that moves the reader's cursor: the id of the
@@ -123,6 +146,10 @@ func (o *sseCarrier) appendID(dst []byte, s *subscription) []byte {
 // cursor, but for reset, which must: else a browser would come back with the
 // cursor that was refused.
 func (o *sseCarrier) frame(name string, frame any) {
+	body := o.conn.encode(frame)
+	if body == nil {
+		return
+	}
 	o.open()
 	o.buf = sse.AppendName(o.buf, name)
 	if reset, ok := frame.(*Reset); ok {
@@ -132,7 +159,7 @@ func (o *sseCarrier) frame(name string, frame any) {
 			}
 		}
 	}
-	o.buf = sse.AppendData(o.buf, encode(frame))
+	o.buf = sse.AppendData(o.buf, body)
 }
 
 // place sends an id without an event. Where a filter let the last events not
@@ -145,6 +172,9 @@ func (o *sseCarrier) place(s *subscription) {
 func (o *sseCarrier) flush() error {
 	size := len(o.buf)
 	_, err := o.wire.Write(o.buf)
+	if cap(o.scratch) > scratchKeepMax {
+		o.scratch = nil
+	}
 	if err == nil {
 		err = o.wire.control.Flush()
 	}

@@ -16,6 +16,7 @@ type subscription struct {
 	tail  *Tail
 	start int64  // the cursor it began with
 	first *Batch // read when it was attached, until it is sent; or nil
+	lens  Lens   // shows its events; or nil: as they are
 
 	greeted bool // hello was sent
 
@@ -24,6 +25,7 @@ type subscription struct {
 	level bool  // caught_up was sent
 	state string
 	turn  string // of the last status sent
+	queue int    // likewise
 	bye   string // why it ended, or ""
 
 	// A paced replay holds one page and sends it event by event.
@@ -31,6 +33,31 @@ type subscription struct {
 	rest     *Batch    // the page that held is of; nil without
 	due      time.Time // of held[0]
 	lastTime time.Time // recorded time of the event sent last
+}
+
+// begin finds the place of the subscription, and whether it may begin. With
+// first it takes its first page.
+func (s *subscription) begin(ctx context.Context, srv *Server, first bool) error {
+	err := s.tail.seek(ctx, srv.log)
+	s.start, s.sent = s.tail.after, s.tail.after
+	if err != nil {
+		return err
+	}
+	var session store.Session
+	if first {
+		if err = s.readFirst(ctx); err == nil {
+			session = s.first.Session
+		}
+	} else {
+		session, err = srv.log.Session(ctx, s.req.Session)
+	}
+	if err == nil {
+		err = srv.follow(&session)
+	}
+	if err == nil {
+		s.lens, err = srv.lens(ctx, &s.req, s.start)
+	}
+	return err
 }
 
 // readFirst takes the first page ahead of its turn.
@@ -70,7 +97,7 @@ func (c *conn) step(ctx context.Context, s *subscription, now time.Time) (over b
 	}
 	if !s.greeted {
 		s.greeted = true
-		c.greet(s, b, now)
+		c.greet(ctx, s, b, now)
 	}
 	c.announce(s, b)
 	if s.req.Speed > 0 && !s.level && len(b.Events) > 0 {
@@ -84,8 +111,8 @@ func (c *conn) step(ctx context.Context, s *subscription, now time.Time) (over b
 }
 
 // greet sends what a subscription begins with.
-func (c *conn) greet(s *subscription, b *Batch, now time.Time) {
-	c.out.frame("hello", newHello(&b.Session, s.start, c.seat.transport, c.srv.cfg.Heartbeat, now))
+func (c *conn) greet(ctx context.Context, s *subscription, b *Batch, now time.Time) {
+	c.out.frame("hello", newHello(&b.Session, s.start, c.seat.transport, c.srv.cfg.Heartbeat, c.srv.seen(ctx, &b.Session), now))
 	c.status(s, b, now)
 }
 
@@ -93,6 +120,9 @@ func (c *conn) greet(s *subscription, b *Batch, now time.Time) {
 func (c *conn) announce(s *subscription, b *Batch) {
 	if b.Reset != nil {
 		s.sent, s.told, s.level = 0, 0, false
+		if s.lens != nil {
+			s.lens = c.view.Lens() // what it knew was of another history
+		}
 		c.out.frame("reset", b.Reset)
 	}
 	if b.Gap != nil {
@@ -123,12 +153,15 @@ func (c *conn) settle(s *subscription, b *Batch, now time.Time) (over bool) {
 	if b.Reset == nil {
 		s.sent = b.Next
 	}
-	if s.level && b.Turned || s.state != b.Session.State() || s.turn != b.Session.Turn {
+	if s.level && b.Turned || s.state != b.Session.State() || s.turn != b.Session.Turn || s.queue != len(b.Session.Queue()) {
 		c.status(s, b, now)
 	}
 	if (b.Level || b.Done) && !s.level {
 		s.level = true
 		s.told = s.sent
+		if s.lens != nil && s.sent > s.start {
+			c.status(s, b, now) // a view may show a replayed event as a status, which is the state of then
+		}
 		c.out.frame("caught_up", CaughtUp{Type: "caught_up", Session: s.req.Session, ID: s.sent})
 	}
 	if b.Done {
@@ -139,7 +172,7 @@ func (c *conn) settle(s *subscription, b *Batch, now time.Time) (over bool) {
 }
 
 func (c *conn) status(s *subscription, b *Batch, now time.Time) {
-	s.state, s.turn = b.Session.State(), b.Session.Turn
+	s.state, s.turn, s.queue = b.Session.State(), b.Session.Turn, len(b.Session.Queue())
 	c.out.frame("status", newStatus(&b.Session, now))
 }
 
@@ -179,4 +212,17 @@ func (c *conn) stepHeld(s *subscription, now time.Time) (over bool, err error) {
 	rest := s.rest
 	s.held, s.rest = nil, nil
 	return c.settle(s, rest, now), nil
+}
+
+// seen is how far the reader's subject has seen the session. It matters only
+// where a kontask waits, and a card too many is better than none.
+func (s *Server) seen(ctx context.Context, session *store.Session) int64 {
+	if s.cfg.Marks == nil || session.Open == nil || len(session.Open.Kontasks) == 0 {
+		return 0
+	}
+	mark, err := s.cfg.Marks.Seen(ctx, store.SubjectLocal, session.ID)
+	if err != nil {
+		s.cfg.Logger.Warn("reading how far a session was seen failed", "session", session.ID, "err", err)
+	}
+	return mark
 }

@@ -25,6 +25,7 @@ type Batch struct {
 	Level   bool          // Next is the session's head: nothing is left to read
 	Done    bool          // the bound of the request is reached: nothing will come
 	Turned  bool          // a turn began or ended, or the session closed, in the batch
+	Cut     bool          // the next batch begins with a gap, however much room this one had
 }
 
 // news reports whether the batch holds something a reader must get.
@@ -40,9 +41,10 @@ type Tail struct {
 	req   Request
 	limit store.Limit
 
-	after int64  // id of the last event read
-	epoch string // of the history that after belongs to, or ""
-	more  bool   // the log is known to hold more, or was never read
+	after   int64  // id of the last event read
+	through int64  // of a reader that folds: up to here events come folded; -1 is up to the head at the next read
+	epoch   string // of the history that after belongs to, or ""
+	more    bool   // the log is known to hold more, or was never read
 }
 
 // NewTail returns a tail that stands after the given id. It watches the
@@ -53,9 +55,10 @@ func NewTail(log store.Reader, hub *Hub, session string, after int64) *Tail {
 }
 
 func newTail(log store.Reader, hub *Hub, wake chan struct{}, req Request, limit store.Limit) *Tail {
+	req.Fold = req.Fold && req.View == nil // a view shows events as they are
 	return &Tail{
 		log: log, watch: hub.Watch(req.Session, wake), wake: wake, req: req, limit: limit,
-		after: req.After, epoch: req.Epoch, more: true,
+		after: req.After, through: -1, epoch: req.Epoch, more: true,
 	}
 }
 
@@ -125,34 +128,43 @@ func (t *Tail) ready() bool { return t.more || t.watch.Dirty() }
 // read takes one page after the cursor and moves the cursor behind it.
 func (t *Tail) read(ctx context.Context) (Batch, error) {
 	t.watch.Clear()
-	page, err := t.log.Read(ctx, t.req.Session, store.Query{After: t.after, Until: t.req.Until.ID, Raw: t.req.Raw, Limit: t.limit})
+	q, folds := t.query()
+	page, err := t.log.Read(ctx, t.req.Session, q)
 	if err != nil {
 		return Batch{}, err
 	}
 	b := Batch{Session: page.Session}
 	s := &b.Session
 	if reason := t.foreign(s); reason != "" {
-		t.after, t.epoch, t.more = 0, s.Epoch, true
+		t.after, t.through, t.epoch, t.more = 0, -1, s.Epoch, true
 		b.Reset = newReset(s, reason)
 		return b, nil
 	}
 	t.epoch = s.Epoch
+	if t.through < 0 {
+		t.through = s.Head
+	}
 	if s.Floor > t.after+1 {
 		b.Gap = newGap(s.ID, t.after+1, s.Floor-1)
 		t.after = s.Floor - 1
 	}
 	events, past := t.req.Until.cut(page.Events)
-	if err := t.follows(events); err != nil {
+	if err := t.follows(events, q.Fold); err != nil {
 		return Batch{}, err
 	}
+	shown, left := b.pass(events)
+	events = events[:len(events)-len(left)]
 	if n := len(events); n > 0 {
 		t.after = events[n-1].ID
 	}
-	b.Next = t.after
+	b.Next, b.Cut = t.after, len(left) > 0
 	b.Level = t.after >= s.Head
-	b.Done = past || t.req.Until.reached(t.after, b.Level)
+	b.Done = past && !b.Cut || t.req.Until.reached(t.after, b.Level)
 	b.Turned = turned(events)
-	b.Events = t.req.filter(events)
+	if folds && !q.Fold {
+		shown = store.Fold(shown)
+	}
+	b.Events = t.req.filter(shown)
 	t.more = !b.Level && !b.Done
 	return b, nil
 }
@@ -168,16 +180,43 @@ func (t *Tail) foreign(s *store.Session) string {
 	return ""
 }
 
+// query asks for the page after the cursor. folds says that its events are to
+// be folded: by the engine, but for a bound in time, where what is past it must
+// be cut off before, else it would decide over what is left out.
+func (t *Tail) query() (q store.Query, folds bool) {
+	q = store.Query{After: t.after, Until: t.req.Until.ID, Raw: t.req.Raw, Limit: t.limit}
+	folds = t.req.Fold && (t.through < 0 || t.after < t.through)
+	if !folds {
+		return q, false
+	}
+	if t.through >= 0 && (q.Until == 0 || q.Until > t.through) {
+		q.Until = t.through
+	}
+	q.Fold = t.req.Until.Time.IsZero()
+	return q, q.Fold || !q.Raw
+}
+
 // follows checks that the events are cursor+1, cursor+2 … (I3): an engine that
-// breaks its contract must be found out here and not by a reader.
-func (t *Tail) follows(events []store.Event) error {
-	want := t.after
+// breaks its contract must be found out here and not by a reader. Folded ones
+// leave out ids, but they stand in order and for no id twice.
+func (t *Tail) follows(events []store.Event, folded bool) error {
+	last := t.after
 	for i := range events {
-		if want++; events[i].ID != want {
-			return store.Errorf(store.CodeCorrupt, "session %s: read event %d where %d must follow", t.req.Session, events[i].ID, want)
+		first := firstID(&events[i])
+		if first != last+1 && !folded || first <= last || events[i].ID < first {
+			return store.Errorf(store.CodeCorrupt, "session %s: read event %d where %d must follow", t.req.Session, first, last+1)
 		}
+		last = events[i].ID
 	}
 	return nil
+}
+
+// firstID is the id of the first event that e stands for.
+func firstID(e *store.Event) int64 {
+	if e.From != 0 {
+		return e.From
+	}
+	return e.ID
 }
 
 // turned reports whether the events change what a status frame says.

@@ -183,6 +183,14 @@ func (o *wsCarrier) finish(end *ending) {
 }
 
 func (o *wsCarrier) event(s *subscription, e *store.Event) {
+	if s.lens != nil {
+		var typ string
+		if o.scratch, typ = s.lens.AppendEvent(o.scratch[:0], e); typ != "" {
+			o.events++
+			o.message(o.scratch)
+		}
+		return
+	}
 	o.events++
 	if !s.req.Raw {
 		o.message(e.JSON())
@@ -194,7 +202,11 @@ func (o *wsCarrier) event(s *subscription, e *store.Event) {
 
 func (o *wsCarrier) place(*subscription) {} // its client has the cursor from caught_up
 
-func (o *wsCarrier) frame(_ string, frame any) { o.message(encode(frame)) }
+func (o *wsCarrier) frame(_ string, frame any) {
+	if body := o.conn.encode(frame); body != nil {
+		o.message(body)
+	}
+}
 
 // message appends one text message, or with lines one line of it.
 func (o *wsCarrier) message(body []byte) {

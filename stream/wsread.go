@@ -129,6 +129,12 @@ func free(buf *bytes.Buffer) {
 // handle carries out one frame, which it owns. It returns the number of
 // malformed frames in a row, and an ending when the connection cannot go on.
 func (o *wsCarrier) handle(ctx context.Context, commands *pipeline, buf *bytes.Buffer, bad int) (int, *ending) {
+	if v := o.conn.view; v != nil {
+		if body, ok := v.Inbound(buf.Bytes()); ok {
+			buf.Reset()
+			buf.Write(body)
+		}
+	}
 	f, members, err := parseFrame(buf.Bytes())
 	if err == nil && f.command() && o.conn.srv.cfg.Commander != nil {
 		commands.add(ctx, f, buf)
@@ -151,7 +157,7 @@ func (o *wsCarrier) handle(ctx context.Context, commands *pipeline, buf *bytes.B
 	if bad >= badFramesMax {
 		return bad, &ending{code: CloseBadFrame, reason: "too many bad frames"}
 	}
-	return bad, o.reply(encode(newFailure(err, "", f.Ref)))
+	return bad, o.reply(o.conn.encode(newFailure(err, "", f.Ref)))
 }
 
 // clientFrame is what every frame of a client has.
@@ -225,7 +231,7 @@ func appendFrame(body []byte) (clientFrame, bool) {
 func (o *wsCarrier) carryOut(ctx context.Context, f clientFrame, members map[string]json.RawMessage) error {
 	switch f.Type {
 	case "ping":
-		_ = o.reply(encode(Pong{Type: "pong", Ref: f.Ref, ID: o.level.Load(), ServerTime: stamp(time.Now())}))
+		_ = o.reply(o.conn.encode(Pong{Type: "pong", Ref: f.Ref, ID: o.level.Load(), ServerTime: stamp(time.Now())}))
 		return nil
 	case "pong":
 		return nil
@@ -261,6 +267,9 @@ func (o *wsCarrier) change(ctx context.Context, change op) {
 
 // reply sends an answer beside the pump's batches.
 func (o *wsCarrier) reply(body []byte) *ending {
+	if body == nil { // the connection's view does not show it
+		return nil
+	}
 	framed := append(appendFrameHeader(make([]byte, 0, frameHeaderMax+len(body)), opText, len(body)), body...)
 	if _, err := o.wire.Write(framed); err != nil {
 		return peerGone

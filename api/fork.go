@@ -1,0 +1,59 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/konlog/konlog/store"
+)
+
+// forkSession makes a session that begins with another's history.
+func (s *Server) forkSession(c echo.Context) error {
+	if _, err := queryOf(c.Request()); err != nil {
+		return err
+	}
+	spec, err := s.forkBody(c)
+	if err != nil {
+		return err
+	}
+	forker, ok := s.log.(store.Forker)
+	if !ok {
+		return errNoAbility("forks")
+	}
+	fork, err := forker.Fork(c.Request().Context(), sessionID(c), spec)
+	if err != nil {
+		return at("fork", sessionID(c), err)
+	}
+	c.Response().Header().Set("Location", "/v1/sessions/"+fork.ID)
+	return writeJSON(c, http.StatusCreated, fork.Object())
+}
+
+func (s *Server) forkBody(c echo.Context) (spec store.ForkSpec, err error) {
+	spec.After = -1
+	err = s.sessionMembers(c, func(name string, value []byte) (err error) {
+		switch name {
+		case "after":
+			spec.After, err = intValue(name, value)
+		case "session":
+			spec.Session, err = stringValue(name, value)
+		case "title":
+			var title string
+			title, err = stringValue(name, value)
+			spec.Title = &title
+		default:
+			err = unknownMember(name, "a fork has after, session and title")
+		}
+		return err
+	})
+	if err == nil && spec.After < 0 {
+		err = store.Errorf(store.CodeInvalidEvent, "say with after which event is the last to inherit")
+	}
+	if err == nil && spec.Session == "" {
+		var fresh uuid.UUID
+		fresh, err = uuid.NewV7()
+		spec.Session = fresh.String()
+	}
+	return spec, err
+}
