@@ -104,6 +104,9 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, place(u), bare(err))
 	}
+	if blob, ok := body.(*sentBlob); ok {
+		req.ContentLength = blob.size
+	}
 	for k, v := range c.header {
 		req.Header[k] = append([]string(nil), v...)
 	}

@@ -219,6 +219,9 @@ func (p *pollCarrier) enqueue(page *Page) {
 		f.HeartbeatMs = max(t.c.times.heartbeat, t.c.times.pollWait/2).Milliseconds()
 		if len(page.Events) > 0 {
 			f.After = page.Events[0].ID - 1
+			if from := page.Events[0].From; from > 0 {
+				f.After = from - 1
+			}
 		}
 		p.queue = append(p.queue, f)
 	} else {

@@ -159,6 +159,7 @@ func (t *tail) apply(f *frame) error {
 
 func (t *tail) hello(f *frame) {
 	t.connected, t.fails, t.refused = true, 0, 0
+	t.cur.sparse = t.filtered || t.o.Fold
 	t.silence = silentBeats * t.c.times.heartbeat
 	if f.HeartbeatMs > 0 {
 		t.silence = min(silentBeats*time.Duration(f.HeartbeatMs)*time.Millisecond, silenceMax)
@@ -200,6 +201,7 @@ func (t *tail) caughtUp(id int64) error {
 		return err
 	}
 	t.attempt = 0
+	t.cur.sparse = t.filtered || t.o.Fold && t.transport() == "poll" // live events of a stream come as they are
 	if !t.level0 {
 		t.level0 = true
 		t.tell(State{Kind: StateCaughtUp})

@@ -23,6 +23,12 @@
 // the server: a slow loop body makes the server wait or cut, and the tail then
 // resumes where the loop is.
 //
+// # Commands
+//
+// Prompt, Stop, Answer and Choose are appends with a meaning, and as safe:
+// each is retried with the same key until it is answered, and done once. The
+// result says when somebody else had decided before.
+//
 // # Errors
 //
 // A refusal of the server is a *store.Error with the server's code, so that

@@ -73,6 +73,7 @@ type control struct {
 
 type eventWire struct {
 	ID      int64           `json:"id"`
+	From    int64           `json:"from"`
 	Session string          `json:"session"`
 	Type    string          `json:"type"`
 	Turn    string          `json:"turn"`
@@ -80,6 +81,8 @@ type eventWire struct {
 	Time    time.Time       `json:"time"`
 	Data    json.RawMessage `json:"data"`
 	Raw     json.RawMessage `json:"raw"`
+
+	Redacted json.RawMessage `json:"redacted"` // of an exported event whose content is gone, in the place of data
 }
 
 // decodeFrame decodes a WebSocket message: what has data is an event. Frames of
@@ -104,7 +107,7 @@ func decodeFrame(b []byte) (frame, error) {
 // decodeEvent decodes an event object.
 func decodeEvent(b []byte) (Event, error) {
 	var w eventWire
-	if err := json.Unmarshal(b, &w); err != nil || w.Data == nil {
+	if err := json.Unmarshal(b, &w); err != nil || w.Data == nil && w.Redacted == nil {
 		return Event{}, fmt.Errorf("event %.80q: %w", b, errFrame)
 	}
 	return w.event(b)
@@ -122,7 +125,7 @@ func (w *eventWire) event(b []byte) (Event, error) {
 		}
 	}
 	return Event{
-		Event: store.Event{ID: w.ID, Session: w.Session, Type: w.Type, Turn: w.Turn, Parent: w.Parent, Time: w.Time, Data: w.Data, Raw: raw},
+		Event: store.Event{ID: w.ID, From: w.From, Session: w.Session, Type: w.Type, Turn: w.Turn, Parent: w.Parent, Time: w.Time, Data: w.Data, Raw: raw},
 		JSON:  append([]byte(nil), b...), // b is the carrier's buffer
 	}, nil
 }

@@ -14,6 +14,7 @@ type Health struct {
 	Draining    bool             `json:"draining"`
 	Writable    bool             `json:"writable"`
 	Transports  map[string]bool  `json:"transports"`
+	Channels    map[string]bool  `json:"channels"`
 	Connections map[string]int   `json:"connections"`
 	HeartbeatMs int64            `json:"heartbeatMs"`
 	Limits      map[string]int64 `json:"limits"`

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/konlog/konlog/store"
 )
 
 // PageQuery asks for a page: forwards from After, the newest Tail events, or
@@ -22,6 +24,7 @@ type PageQuery struct {
 	Turn   string   // only this turn
 	Until  string   // an event id or an RFC 3339 time
 	Raw    bool     // with the agents' own lines
+	Fold   bool     // each run of deltas as one event, which has From; not with Before
 }
 
 // Page is a run of events and the session they were read from.
@@ -100,11 +103,11 @@ func (q *PageQuery) values() url.Values {
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	setFilters(v, q.Types, q.Turn, q.Until, q.Raw)
+	setFilters(v, q.Types, q.Turn, q.Until, q.Raw, q.Fold)
 	return v
 }
 
-func setFilters(v url.Values, types []string, turn, until string, raw bool) {
+func setFilters(v url.Values, types []string, turn, until string, raw, fold bool) {
 	if len(types) > 0 {
 		v.Set("types", strings.Join(types, ","))
 	}
@@ -116,6 +119,9 @@ func setFilters(v url.Values, types []string, turn, until string, raw bool) {
 	}
 	if raw {
 		v.Set("raw", "1")
+	}
+	if fold {
+		v.Set("fold", "1")
 	}
 }
 
@@ -147,7 +153,9 @@ const (
 // When events are gone it begins at the first that is left; it ends with an
 // error when the history is replaced or trimmed while it runs. Damaged data
 // (store.ErrCorrupt, ErrUnreadable) ends it just before the event that cannot
-// be read; Export after that one goes on.
+// be read; Export after that one goes on. An event whose content was redacted
+// has no Data; where the server tells no more of it than that, it has no Type
+// and Time either.
 func (c *Client) Export(ctx context.Context, session string, after int64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		first := Page{}
@@ -170,6 +178,13 @@ func (c *Client) Export(ctx context.Context, session string, after int64) iter.S
 				return
 			}
 			size := 0
+			if g := p.Gap; redactedGap(&p, next) {
+				for ; next < min(g.To, first.Head); next++ {
+					if !yield(redactedEvent(session, next+1), nil) {
+						return
+					}
+				}
+			}
 			for _, e := range p.Events {
 				if e.ID > first.Head || !yield(e, nil) {
 					return
@@ -196,12 +211,32 @@ func (c *Client) exportPage(ctx context.Context, session string, q PageQuery) (P
 	return once.Read(ctx, session, q)
 }
 
+// gapRedacted is the reason of a gap whose events were redacted.
+const gapRedacted = "redacted"
+
+// redactedGap reports whether the page begins, after the cursor, with events
+// whose content was redacted.
+func redactedGap(p *Page, after int64) bool {
+	return p.Gap != nil && p.Gap.Reason == gapRedacted && p.Gap.From <= after+1 && p.Gap.To > after
+}
+
+// redactedEvent stands for an event of which nothing is known but that its
+// content was redacted.
+func redactedEvent(session string, id int64) Event {
+	line := `{"id":` + strconv.FormatInt(id, 10) + `,"session":"` + session + `","redacted":true}`
+	return Event{Event: store.Event{ID: id, Session: session}, JSON: []byte(line)}
+}
+
 // exportable reports what is wrong with a page that should follow after.
 func exportable(p, first *Page, after int64) error {
+	gap := redactedGap(p, after)
+	if gap {
+		after = p.Gap.To
+	}
 	switch {
 	case p.Epoch != first.Epoch || p.Reset != "":
 		return fmt.Errorf("after %d: the history was replaced meanwhile", after)
-	case len(p.Events) == 0 && after < first.Head:
+	case len(p.Events) == 0 && after < first.Head && !gap:
 		return fmt.Errorf("after %d: events are missing below the head %d", after, first.Head)
 	}
 	for i := range p.Events {

@@ -9,44 +9,20 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/konlog/konlog/store"
 )
 
-// sessionWire is a session as it stands on the wire.
-type sessionWire struct {
-	ID        string          `json:"id"`
-	Epoch     string          `json:"epoch"`
-	Head      int64           `json:"head"`
-	Floor     int64           `json:"floor"`
-	Bytes     int64           `json:"bytes"`
-	State     string          `json:"state"`
-	Title     string          `json:"title"`
-	Scope     string          `json:"scope"`
-	Tags      []string        `json:"tags"`
-	Meta      json.RawMessage `json:"meta"`
-	Turn      string          `json:"turn"`
-	TurnSince time.Time       `json:"turnSince"`
-	CreatedAt time.Time       `json:"createdAt"`
-	UpdatedAt time.Time       `json:"updatedAt"`
-}
-
-func (w *sessionWire) session() store.Session {
-	if string(w.Meta) == "null" {
-		w.Meta = nil
-	}
-	return store.Session{
-		ID: w.ID, Epoch: w.Epoch, Head: w.Head, Floor: w.Floor, Bytes: w.Bytes,
-		CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt, Closed: w.State == "closed",
-		Title: w.Title, Scope: w.Scope, Tags: w.Tags, Meta: w.Meta, Turn: w.Turn, TurnSince: w.TurnSince,
-	}
+// SessionPage is a page of sessions. Next is "" on the last one.
+type SessionPage struct {
+	Sessions []store.SessionObject `json:"sessions"`
+	Next     string                `json:"next"`
 }
 
 // Sessions returns a page of sessions, newest activity first.
-func (c *Client) Sessions(ctx context.Context, f store.SessionFilter) (store.SessionPage, error) {
+func (c *Client) Sessions(ctx context.Context, f store.SessionFilter) (SessionPage, error) {
 	q := url.Values{}
 	for _, m := range [...]struct{ name, value string }{
 		{"scope", f.Scope}, {"tag", f.Tag}, {"state", f.State}, {"q", f.Search}, {"cursor", f.Cursor},
@@ -58,23 +34,14 @@ func (c *Client) Sessions(ctx context.Context, f store.SessionFilter) (store.Ses
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
-	var out struct {
-		Sessions []sessionWire `json:"sessions"`
-		Next     string        `json:"next"`
-	}
+	var page SessionPage
 	r := &call{op: "list sessions", method: http.MethodGet, url: c.url(q, "v1", "sessions")}
-	if _, err := c.do(ctx, r, &out); err != nil {
-		return store.SessionPage{}, err
-	}
-	page := store.SessionPage{Next: out.Next}
-	for i := range out.Sessions {
-		page.Sessions = append(page.Sessions, out.Sessions[i].session())
-	}
-	return page, nil
+	_, err := c.do(ctx, r, &page)
+	return page, err
 }
 
 // Session returns one session, or store.ErrNotFound.
-func (c *Client) Session(ctx context.Context, id string) (store.Session, error) {
+func (c *Client) Session(ctx context.Context, id string) (store.SessionObject, error) {
 	s, _, err := c.callSession(ctx, "session "+id, http.MethodGet, id, nil)
 	return s, err
 }
@@ -82,11 +49,11 @@ func (c *Client) Session(ctx context.Context, id string) (store.Session, error) 
 // CreateSession makes an empty session; an empty id stands for a new UUIDv7.
 // When it exists already it is returned as it is, with created false. After a
 // lost answer created may be false although this call made it.
-func (c *Client) CreateSession(ctx context.Context, id string, spec store.SessionSpec) (s store.Session, created bool, err error) {
+func (c *Client) CreateSession(ctx context.Context, id string, spec store.SessionSpec) (s store.SessionObject, created bool, err error) {
 	if id == "" {
 		made, err := uuid.NewV7()
 		if err != nil {
-			return store.Session{}, false, fmt.Errorf("create session: %w", err)
+			return store.SessionObject{}, false, fmt.Errorf("create session: %w", err)
 		}
 		id = made.String()
 	}
@@ -101,7 +68,7 @@ func (c *Client) CreateSession(ctx context.Context, id string, spec store.Sessio
 }
 
 // UpdateSession changes what the patch names.
-func (c *Client) UpdateSession(ctx context.Context, id string, patch store.SessionPatch) (store.Session, error) {
+func (c *Client) UpdateSession(ctx context.Context, id string, patch store.SessionPatch) (store.SessionObject, error) {
 	body := struct {
 		Title *string          `json:"title,omitempty"`
 		Scope *string          `json:"scope,omitempty"`
@@ -112,21 +79,18 @@ func (c *Client) UpdateSession(ctx context.Context, id string, patch store.Sessi
 	return s, err
 }
 
-func (c *Client) callSession(ctx context.Context, op, method, id string, body any) (store.Session, int, error) {
+func (c *Client) callSession(ctx context.Context, op, method, id string, body any) (store.SessionObject, int, error) {
 	r := &call{op: op, method: method, url: c.url(nil, "v1", "sessions", id)}
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return store.Session{}, 0, fmt.Errorf("%s: %w", op, err)
+			return store.SessionObject{}, 0, fmt.Errorf("%s: %w", op, err)
 		}
 		r.body, r.header = b, http.Header{"Content-Type": {"application/json"}}
 	}
-	var w sessionWire
-	status, err := c.do(ctx, r, &w)
-	if err != nil {
-		return store.Session{}, status, err
-	}
-	return w.session(), status, nil
+	var s store.SessionObject
+	status, err := c.do(ctx, r, &s)
+	return s, status, err
 }
 
 // DeleteSession removes the session and its events.
@@ -177,4 +141,15 @@ func (c *Client) Import(ctx context.Context, session string, lines io.Reader) (I
 		return Imported{}, fmt.Errorf("import %s: %w: %w", session, ErrOutcomeUnknown, err)
 	}
 	return out, nil
+}
+
+// RestoreHead gives a session that has no events the head that its log had
+// where it comes from: its ids go on after it. The head that it has already is
+// no change.
+func (c *Client) RestoreHead(ctx context.Context, session string, head int64) error {
+	q := url.Values{"head": {strconv.FormatInt(head, 10)}}
+	r := &call{op: "restore head of " + session, method: http.MethodPost, url: c.url(q, "v1", "sessions", session, "import")}
+	r.body, r.header = []byte{}, http.Header{"Content-Type": {"application/x-ndjson"}}
+	_, err := c.do(ctx, r, nil)
+	return err
 }

@@ -24,6 +24,7 @@ type TailOptions struct {
 	Types     []string // only these types
 	Turn      string   // only this turn
 	Raw       bool     // with the agents' own lines
+	Fold      bool     // what is there already comes with each run of deltas as one event, which has From; so does all that a poll brings
 	Until     string   // an event id or RFC 3339 time: end there
 	Speed     float64  // replay at the recorded pace times this; not with poll
 	NoFollow  bool     // end when all there is was read, instead of going on with new events
@@ -107,7 +108,8 @@ const (
 func (c *Client) Tail(ctx context.Context, session string, o TailOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		t := &tail{c: c, ctx: ctx, session: session, o: o, carry: transports, yield: yield}
-		t.cur = cursor{after: o.After, epoch: o.Epoch, sparse: len(o.Types) > 0 || o.Turn != "" || store.OwnSession(session)}
+		t.filtered = len(o.Types) > 0 || o.Turn != "" || store.OwnSession(session)
+		t.cur = cursor{after: o.After, epoch: o.Epoch, sparse: t.filtered || o.Fold}
 		if o.Transport != "" && o.Transport != "auto" {
 			t.carry = []string{o.Transport}
 		}
@@ -129,6 +131,8 @@ type tail struct {
 	o       TailOptions
 	yield   func(Event, error) bool
 	cur     cursor
+
+	filtered bool // some events will not be sent
 
 	carry   []string // the transports to choose from, best first
 	level   int      // index of the one in use
@@ -262,7 +266,7 @@ func (t *tail) query() url.Values {
 			q.Set("epoch", t.cur.epoch)
 		}
 	}
-	setFilters(q, t.o.Types, t.o.Turn, t.o.Until, t.o.Raw)
+	setFilters(q, t.o.Types, t.o.Turn, t.o.Until, t.o.Raw, t.o.Fold)
 	// Chosen by itself, a poll gives up the pace rather than the events.
 	if t.o.Speed > 0 && (t.transport() != "poll" || len(t.carry) == 1) {
 		q.Set("speed", strconv.FormatFloat(t.o.Speed, 'g', -1, 64))
