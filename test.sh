@@ -110,7 +110,7 @@ if [ -z "$chromium" ] || ! command -v npm >/dev/null; then
 else
   (cd e2e && npm ci --no-audit --no-fund --loglevel=error) || die "npm ci"
   ok=true
-  (cd e2e && CHROMIUM="$chromium" node --test --test-reporter=tap browser.test.mjs) >"$logs/browser" 2>&1 || ok=false
+  (cd e2e && CHROMIUM="$chromium" node --test --test-reporter=tap browser.test.mjs replay.test.mjs) >"$logs/browser" 2>&1 || ok=false
   grep -E '^ *(not )?ok |^# (tests|pass|fail)' "$logs/browser" || true
   passed=$((passed + $(sed -n 's/^# pass //p' "$logs/browser" | head -n 1)))
   failed=$((failed + $(sed -n 's/^# fail //p' "$logs/browser" | head -n 1)))

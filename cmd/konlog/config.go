@@ -36,8 +36,6 @@ type setting struct {
 	def  string
 	min  string // the least value that makes sense, or ""
 	doc  string
-
-	absent bool // what it switches on is not in this version
 }
 
 func (s setting) flagName() string { return strings.ReplaceAll(s.key, ".", "-") }
@@ -156,9 +154,6 @@ func resolve(flags *pflag.FlagSet, env func(string) (string, bool), file string)
 		}
 		if err := s.check(v.text); err != nil {
 			return nil, usagef("setting %s (%s): %w", s.key, v.origin, err).because("konlog config --help shows every setting with its form")
-		}
-		if on, _ := strconv.ParseBool(v.text); on && s.absent {
-			return nil, usagef("setting %s (%s): not in this version", s.key, v.origin).because("leave it off")
 		}
 		c[s.key] = v
 	}

@@ -53,9 +53,16 @@ var hints = map[store.Code]string{
 	store.CodeSessionClosed:  "a closed session takes no more events; use another session",
 	store.CodeKeyConflict:    "the key stands for other content in this session; use another key or another session",
 	store.CodeEventTooLarge:  "store the content elsewhere and refer to it, or raise limits.event-bytes of the server",
+	store.CodeBlobTooLarge:   "make it smaller, or raise limits.blob-bytes of the server",
 	store.CodeQueueFull:      "the server takes in less than is sent; try again in a moment",
 	store.CodeStorageFull:    "free some space on the server's disk; it goes on by itself",
 	store.CodeStorageFailed:  "see the server's log; konlog verify checks the data",
+	store.CodeTurnNotFound:   "konlog turns SESSION shows the turns there are",
+	store.CodeNoTurn:         "konlog turns SESSION shows its turns; one that waits is stopped by its id",
+	store.CodePromptsFull:    "wait until some were worked off, or stop them: konlog turns SESSION --state queued",
+	store.CodeNoQuestion:     "konlog inbox shows the questions that are open",
+	store.CodeNoKontask:      "konlog kontasks shows the kontasks there are",
+	store.CodeNoWebhook:      "konlog webhooks list shows the webhooks there are",
 	store.CodeCorrupt:        "konlog verify says what is damaged and where",
 }
 
@@ -73,9 +80,10 @@ func explain(err error) *failure {
 	switch {
 	case errors.As(err, &status) && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden):
 		f.code = exitNotAllowed
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrTurnNotFound), errors.Is(err, store.ErrNoWebhook),
+		errors.Is(err, store.ErrNoQuestion), errors.Is(err, store.ErrNoKontask), store.CodeOf(err) == store.CodeNoChoice:
 		f.code = exitNotFound
-	case store.CodeOf(err) == store.CodeInvalidQuery, store.CodeOf(err) == store.CodeInvalidSession:
+	case store.CodeOf(err) == store.CodeInvalidQuery, store.CodeOf(err) == store.CodeInvalidSession, store.CodeOf(err) == store.CodeInvalidWebhook:
 		f.code = exitUsage
 	case unreachable(err):
 		f.code, f.hint = exitUnreachable, "is the server running? start it with konlog serve, or give its address with --server"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,14 +21,21 @@ import (
 	"github.com/konlog/konlog/store"
 )
 
+// importOptions are the flags of an import.
+type importOptions struct {
+	sessions []string
+	as       string
+	resume   bool
+}
+
 func (a *app) importCommand() *cobra.Command {
-	var as string
-	var resume bool
+	var o importOptions
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Read sessions from a file that export wrote",
-		Long: `Read sessions from a file that konlog export wrote; - is standard input. Events
-keep their ids, times and bytes.
+		Long: `Read sessions from a file that konlog export wrote, of JSON lines (- is standard
+input) or a database, which may also come from konlog backup. Events keep their
+ids, times and bytes. The file is never changed.
 
 A session that has events already is refused. When an import was interrupted,
 --resume compares the last event that arrived with the file and goes on after it.
@@ -34,6 +43,7 @@ Of a session that the file does not hold whole, what comes before the hole is
 imported; the exit code is then 1.`,
 		Example: `  konlog import all.jsonl
   konlog import s1.jsonl --as s1-copy
+  konlog import backup.db --session s1
   konlog import all.jsonl --resume`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,77 +51,183 @@ imported; the exit code is then 1.`,
 			if err != nil {
 				return err
 			}
-			if err := a.checkImport(cmd.Context(), cl, args[0], as, resume); err != nil {
-				return err
-			}
-			in, size, err := a.open(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			bar := a.progress("import", "bytes", size)
-			im := &importer{client: cl, as: as, resume: resume, lines: agent.NewSplitter(in, api.ImportLineBytesDefault), moved: func(n int64) { bar.at(n, size) }}
-			err = im.run(cmd.Context())
-			bar.end("%s, %s imported, %d there already", count(im.sessions, "session"), count(im.sent, "event"), im.skipped)
-			return err
+			return a.importFrom(cmd.Context(), cl, args[0], &o)
 		},
 	}
-	cmd.Flags().StringVar(&as, "as", "", "the id that the session gets; only for a file of one session")
-	cmd.Flags().BoolVar(&resume, "resume", false, "go on after the last event that arrived")
-	addFlags(cmd.Flags(), clientSetting)
+	f := cmd.Flags()
+	f.StringArrayVar(&o.sessions, "session", nil, "only this session of the file; may be repeated")
+	f.StringVar(&o.as, "as", "", "the id that the session gets; only for one session")
+	f.BoolVar(&o.resume, "resume", false, "go on after the last event that arrived")
+	addFlags(f, clientSetting)
 	return cmd
+}
+
+func (a *app) importFrom(ctx context.Context, cl *client.Client, file string, o *importOptions) error {
+	src, err := a.importSource(ctx, cl, file, o)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	if err := a.checkImport(ctx, cl, src, o); err != nil {
+		return err
+	}
+	in, err := src.text(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	bar := a.progress("import", src.unit, src.size)
+	im := &importer{client: cl, importOptions: o, entry: src.entry, lines: agent.NewSplitter(in, api.ImportLineBytesDefault), moved: func(l agent.TextLine) { bar.at(src.done(l), src.size) }}
+	err = im.run(ctx)
+	bar.end("%s, %s imported, %d there already", count(im.sessions, "session"), count(im.sent, "event"), im.skipped)
+	return err
+}
+
+// importSource is what an import reads: sessions as JSON lines, whatever the
+// file is.
+type importSource struct {
+	entry string // what a line is called
+	unit  string // of size and done
+	size  int64  // 0 when it is not known
+	done  func(agent.TextLine) int64
+
+	// text gives the lines, or with headersOnly no more than is needed to see
+	// all headers. It can be called again only when once is false.
+	text func(ctx context.Context, headersOnly bool) (io.ReadCloser, error)
+	once bool
+
+	close func()
+}
+
+// importSource opens a file by what it begins with.
+func (a *app) importSource(ctx context.Context, cl *client.Client, file string, o *importOptions) (*importSource, error) {
+	in, size, err := a.open(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	head := bufio.NewReader(in)
+	magic, _ := head.Peek(len(databaseMagic)) // a short file is no database
+	switch {
+	case string(magic) != databaseMagic:
+	case file == "-":
+		_ = in.Close() // nothing was read
+		return nil, failf("standard input is a database").because("give its file name: a database is not read from front to back")
+	default:
+		_ = in.Close() // nothing was written
+		return a.databaseSource(ctx, cl, file, o)
+	}
+	src := &importSource{entry: "line", unit: "bytes", size: size, done: func(l agent.TextLine) int64 { return l.Offset }, close: func() {}}
+	if src.once = file == "-"; src.once {
+		src.text = func(ctx context.Context, _ bool) (io.ReadCloser, error) { return readCloser{head, in}, nil }
+		return src, nil
+	}
+	_ = in.Close() // nothing was written
+	src.text = func(ctx context.Context, _ bool) (io.ReadCloser, error) {
+		in, _, err := a.open(ctx, file)
+		return in, err
+	}
+	return src, nil
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // importer reads an export and restores its sessions one after the other.
 type importer struct {
 	client *client.Client
-	as     string
-	resume bool
-	lines  *agent.Splitter
-	moved  func(read int64)
+	*importOptions
+	entry string
+	lines *agent.Splitter
+	moved func(agent.TextLine)
 
 	sessions      int
+	found         []string // of the sessions asked for, those that were there
 	sent, skipped int64
 	short         []string // sessions that the file does not hold whole
 }
 
+// wants reports whether the session is to be imported.
+func (o *importOptions) wants(id string) bool {
+	return len(o.sessions) == 0 || slices.Contains(o.sessions, id)
+}
+
+// absent returns the sessions asked for that are not among found.
+func (o *importOptions) absent(found []string) error {
+	for _, id := range o.sessions {
+		if !slices.Contains(found, id) {
+			f := failf("the file holds no session %s", id)
+			f.code = exitNotFound
+			return f
+		}
+	}
+	return nil
+}
+
+// errSeveral refuses one name for several sessions.
+func errSeveral() error {
+	return usagef("the file holds several sessions, so --as cannot name them").because("import them one by one with --session")
+}
+
 var headerMark = []byte(`{"konlog":"`)
+
+// redactedMark ends the line of an event of which nothing is known but that it
+// was redacted. It is a hole: there is nothing to restore.
+var redactedMark = []byte(`,"redacted":true}`)
 
 func (im *importer) run(ctx context.Context) error {
 	line, err := im.next()
 	for err == nil {
-		h, headErr := readHeader(line)
+		h, headErr := readHeader(im.entry, line)
 		if headErr != nil {
 			return headErr
 		}
+		if !im.wants(h.ID) {
+			line, err = im.pass()
+			continue
+		}
+		im.found = append(im.found, h.ID)
 		if im.sessions++; im.sessions > 1 && im.as != "" {
-			return usagef("the file holds several sessions, so --as cannot name them").because("export them one by one with --session")
+			return errSeveral()
 		}
 		line, err = im.session(ctx, h, line.Number)
 	}
-	if errors.Is(err, io.EOF) {
-		if im.sessions == 0 {
-			return failf("the file is empty")
-		}
-		if len(im.short) > 0 {
-			return failf("%s", strings.Join(im.short, "; ")).because("the export is cut short or left damaged events out; what could be imported is stored, and --resume goes on with a whole one")
-		}
-		return nil
+	if !errors.Is(err, io.EOF) {
+		return err
 	}
-	return err
+	switch err := im.absent(im.found); {
+	case err != nil:
+		return err
+	case im.sessions == 0:
+		return failf("the file is empty")
+	case len(im.short) > 0:
+		return failf("%s", strings.Join(im.short, "; ")).because("the export is cut short or left damaged events out; what could be imported is stored, and --resume goes on with a whole one")
+	}
+	return nil
+}
+
+// pass passes over events up to the next header.
+func (im *importer) pass() (line agent.TextLine, err error) {
+	for err == nil {
+		if line, err = im.next(); bytes.HasPrefix(line.Text, headerMark) {
+			break
+		}
+	}
+	return line, err
 }
 
 // readHeader reads the line before a session's events.
-func readHeader(line agent.TextLine) (exportHeader, error) {
+func readHeader(entry string, line agent.TextLine) (exportHeader, error) {
 	var h exportHeader
 	if !bytes.HasPrefix(line.Text, headerMark) {
-		return h, failf("line %d is not the header of an export", line.Number).because("import reads files that konlog export wrote; use konlog append -f or konlog ingest for others")
+		return h, failf("%s %d is not the header of an export", entry, line.Number).because("import reads files that konlog export wrote; use konlog append -f or konlog ingest for others")
 	}
 	if err := json.Unmarshal(line.Text, &h); err != nil {
-		return h, failf("line %d: the header is unsound: %w", line.Number, err)
+		return h, failf("%s %d: the header is unsound: %w", entry, line.Number, err)
 	}
 	if h.Konlog != exportFormat {
-		return h, failf("line %d: format %q is not known", line.Number, h.Konlog).because("this version reads %s", exportFormat)
+		return h, failf("%s %d: format %q is not known", entry, line.Number, h.Konlog).because("this version reads %s", exportFormat)
 	}
 	return h, nil
 }
@@ -119,7 +235,7 @@ func readHeader(line agent.TextLine) (exportHeader, error) {
 func (im *importer) next() (agent.TextLine, error) {
 	line, err := im.lines.Next()
 	if err == nil {
-		im.moved(line.Offset)
+		im.moved(line)
 	}
 	return line, err
 }
@@ -138,14 +254,14 @@ func (im *importer) session(ctx context.Context, h exportHeader, headerLine int)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return line, err
 	}
-	if err == nil && !bytes.HasPrefix(line.Text, headerMark) {
+	if err == nil && !bytes.HasPrefix(line.Text, headerMark) && !bytes.HasSuffix(line.Text, redactedMark) {
 		first := line.Number
 		if line, last, err = im.send(ctx, id, line, last); err != nil && !errors.Is(err, io.EOF) {
-			return line, importError(id, first, line.Number, err)
+			return line, im.failed(id, first, line.Number, err)
 		}
 	}
 	if last < h.Head && h.Floor <= h.Head {
-		im.short = append(im.short, fmt.Sprintf("session %s, whose header is line %d: the file ends at event %d of %d", id, headerLine, last, h.Head))
+		im.short = append(im.short, fmt.Sprintf("session %s, whose header is %s %d: the file ends at event %d of %d", id, im.entry, headerLine, last, h.Head))
 	}
 	for err == nil && !bytes.HasPrefix(line.Text, headerMark) { // behind a hole
 		line, err = im.next()
@@ -153,12 +269,12 @@ func (im *importer) session(ctx context.Context, h exportHeader, headerLine int)
 	return line, err
 }
 
-// importError names the line that was refused, or the one that was reached.
-func importError(session string, first, reached int, err error) error {
-	at := fmt.Sprintf("line %d", reached)
+// failed names the line that was refused, or the one that was reached.
+func (im *importer) failed(session string, first, reached int, err error) error {
+	at := fmt.Sprintf("%s %d", im.entry, reached)
 	var status *client.StatusError
 	if errors.As(err, &status) && status.Line > 0 {
-		at = fmt.Sprintf("line %d", first+status.Line-1)
+		at = fmt.Sprintf("%s %d", im.entry, first+status.Line-1)
 	}
 	return failf("%s, session %s: %w", at, session, err).because("what came before is stored; --resume goes on after it")
 }
@@ -174,6 +290,11 @@ func (im *importer) prepare(ctx context.Context, id string, h exportHeader) (*cl
 		return nil, err
 	}
 	if s.Floor > s.Head {
+		if h.Floor > h.Head && h.Head > s.Head { // nothing is left of it but how far it was
+			if err := im.client.RestoreHead(ctx, id, h.Head); err != nil {
+				return nil, fmt.Errorf("session %s: %w", id, err)
+			}
+		}
 		return nil, nil // empty; the file begins above its ids
 	}
 	page, err := im.client.Read(ctx, id, client.PageQuery{After: s.Head - 1, Raw: true})
@@ -187,7 +308,7 @@ func (im *importer) prepare(ctx context.Context, id string, h exportHeader) (*cl
 }
 
 // clash reports why a session of the file cannot go into s, or nil.
-func clash(s store.Session, h exportHeader, resume bool) error {
+func clash(s store.SessionObject, h exportHeader, resume bool) error {
 	switch {
 	case s.Head == 0 || s.Floor > s.Head && h.Floor > s.Head:
 		return nil
@@ -201,46 +322,55 @@ func clash(s store.Session, h exportHeader, resume bool) error {
 
 // checkImport holds all headers of a file against the sessions there are, so
 // that an import that cannot end does not begin. Standard input is read once only.
-func (a *app) checkImport(ctx context.Context, cl *client.Client, file, as string, resume bool) error {
-	if file == "-" {
+func (a *app) checkImport(ctx context.Context, cl *client.Client, src *importSource, o *importOptions) error {
+	if src.once {
 		return nil
 	}
-	in, _, err := a.open(ctx, file)
+	in, err := src.text(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	lines := agent.NewSplitter(in, api.ImportLineBytesDefault)
-	for sessions := 0; ; {
+	var found []string
+	for first := true; ; first = false {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return o.absent(found)
 		}
 		if err != nil {
 			return err
 		}
-		if sessions > 0 && !bytes.HasPrefix(line.Text, headerMark) {
+		if !first && !bytes.HasPrefix(line.Text, headerMark) {
 			continue
 		}
-		h, err := readHeader(line)
+		h, err := readHeader(src.entry, line)
 		if err != nil {
 			return err
 		}
-		if sessions++; sessions > 1 && as != "" {
-			return usagef("the file holds several sessions, so --as cannot name them").because("export them one by one with --session")
-		}
-		s, err := cl.Session(ctx, cmp.Or(as, h.ID))
-		if errors.Is(err, store.ErrNotFound) {
+		if !o.wants(h.ID) {
 			continue
 		}
-		if err == nil {
-			err = clash(s, h, resume)
+		if found = append(found, h.ID); len(found) > 1 && o.as != "" {
+			return errSeveral()
 		}
-		if err != nil {
+		if err := o.clashes(ctx, cl, h); err != nil {
 			f := explain(err)
-			return failf("line %d: %w; nothing was imported", line.Number, f.err).because("%s", f.hint)
+			return failf("%s %d: %w; nothing was imported", src.entry, line.Number, f.err).because("%s", f.hint)
 		}
 	}
+}
+
+// clashes reports why the session of a header cannot be imported, or nil.
+func (o *importOptions) clashes(ctx context.Context, cl *client.Client, h exportHeader) error {
+	s, err := cl.Session(ctx, cmp.Or(o.as, h.ID))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return clash(s, h, o.resume)
 }
 
 // skip passes over the events that are there already, and makes sure that the
@@ -254,7 +384,7 @@ func (im *importer) skip(id, from string, have *client.Event) (line agent.TextLi
 		}
 		n, body, ok := splitEvent(line.Text, from)
 		if !ok {
-			return line, last, failf("line %d is no event of session %s", line.Number, from)
+			return line, last, failf("%s %d is no event of session %s", im.entry, line.Number, from)
 		}
 		if have == nil || n > have.ID {
 			break
@@ -294,7 +424,7 @@ func (im *importer) send(ctx context.Context, id string, line agent.TextLine, fr
 	}()
 	for err == nil && !bytes.HasPrefix(line.Text, headerMark) {
 		n, _, _ := splitEvent(line.Text, "")
-		if n > 0 && last > 0 && n != last+1 {
+		if n > 0 && last > 0 && n != last+1 || bytes.HasSuffix(line.Text, redactedMark) {
 			break
 		}
 		// The line break goes along in one write, so that the server never waits

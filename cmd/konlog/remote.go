@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,34 +58,10 @@ func (a *app) reach(ctx context.Context, probe *client.Client) error {
 	return err
 }
 
-// sessionObject is a session as it stands on the wire and in exports.
-type sessionObject struct {
-	ID        string          `json:"id"`
-	Epoch     string          `json:"epoch"`
-	Head      int64           `json:"head"`
-	Floor     int64           `json:"floor"`
-	Bytes     int64           `json:"bytes"`
-	State     string          `json:"state"`
-	Title     string          `json:"title,omitempty"`
-	Scope     string          `json:"scope,omitempty"`
-	Tags      []string        `json:"tags,omitempty"`
-	Meta      json.RawMessage `json:"meta,omitempty"`
-	Turn      string          `json:"turn,omitempty"`
-	CreatedAt time.Time       `json:"createdAt"`
-	UpdatedAt time.Time       `json:"updatedAt"`
-}
-
-func objectOf(s store.Session) sessionObject {
-	return sessionObject{
-		ID: s.ID, Epoch: s.Epoch, Head: s.Head, Floor: s.Floor, Bytes: s.Bytes, State: s.State(),
-		Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta, Turn: s.Turn, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
-	}
-}
-
 // eachSession calls f once for each session that matches, newest activity
 // first. A session that becomes active moves to the front of the list, past the
 // page being read, so the list is read until it brings nothing new.
-func eachSession(ctx context.Context, cl *client.Client, filter store.SessionFilter, f func(store.Session) error) error {
+func eachSession(ctx context.Context, cl *client.Client, filter store.SessionFilter, f func(store.SessionObject) error) error {
 	seen := map[string]bool{}
 	for fresh := false; ; {
 		page, err := cl.Sessions(ctx, filter)

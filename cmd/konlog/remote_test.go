@@ -33,7 +33,7 @@ func TestEachSessionFindsOneThatMoves(t *testing.T) {
 	}
 	defer cl.Close()
 	var got []string
-	err = eachSession(t.Context(), cl, store.SessionFilter{}, func(s store.Session) error {
+	err = eachSession(t.Context(), cl, store.SessionFilter{}, func(s store.SessionObject) error {
 		got = append(got, s.ID)
 		return nil
 	})

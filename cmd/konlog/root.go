@@ -64,7 +64,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 		Example: `  konlog demo                                  see all of it in half a minute
   konlog serve                                 start the server
   konlog ingest s1 -f agent.jsonl              feed it an agent's output
-  konlog tail s1                               watch the session`,
+  konlog tail s1                               watch the session
+  konlog prompt s1 Fix the tests --wait        ask its agent, and read along`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -73,13 +74,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w", err).because("%s --help", cmd.CommandPath())
 	})
-	root.AddCommand(
-		a.demoCommand(), a.serveCommand(),
-		a.appendCommand(), a.ingestCommand(), a.tailCommand(), a.sessionsCommand(),
-		a.exportCommand(), a.importCommand(), a.backupCommand(), a.verifyCommand(),
-		a.doctorCommand(), a.configCommand(), a.versionCommand(),
-		a.benchCommand(),
-	)
+	a.addCommands(root)
 	root.Version = thisBuild().Version
 	root.SetVersionTemplate("konlog {{.Version}}\n")
 	root.InitDefaultHelpCmd()
@@ -91,6 +86,34 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 		}
 	}
 	return root
+}
+
+// addCommands adds every command, in the groups that help shows.
+func (a *app) addCommands(root *cobra.Command) {
+	const rest = "rest"
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"begin", "Begin:", []*cobra.Command{a.demoCommand(), a.serveCommand()}},
+		{"log", "Write and read the log:", []*cobra.Command{
+			a.appendCommand(), a.ingestCommand(), a.tailCommand(), a.sessionsCommand(), a.forkCommand(), a.blobCommand(),
+		}},
+		{"agent", "Work with agents:", []*cobra.Command{
+			a.promptCommand(), a.answerCommand(), a.stopCommand(), a.turnsCommand(), a.searchCommand(), a.inboxCommand(), a.seenCommand(),
+			a.kontasksCommand(), a.kontaskCommand(), a.chooseCommand(), a.webhooksCommand(),
+		}},
+		{"data", "Look after the data:", []*cobra.Command{a.exportCommand(), a.importCommand(), a.backupCommand(), a.verifyCommand(), a.redactCommand()}},
+		{rest, "And:", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.versionCommand(), a.benchCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID(rest)
+	root.SetCompletionCommandGroupID(rest)
 }
 
 // help shows the help of the command that args name.
@@ -110,8 +133,20 @@ func argsText(cmd *cobra.Command, args []string) string {
 		return fmt.Sprintf("%s takes no arguments, but got %q", cmd.CommandPath(), args)
 	case len(args) == 0:
 		return fmt.Sprintf("%s needs %s", cmd.CommandPath(), want)
+	case len(args) < required(want):
+		return fmt.Sprintf("%s needs %s, but got only %q", cmd.CommandPath(), want, args)
 	}
 	return fmt.Sprintf("%s takes %s and no more, but got %q", cmd.CommandPath(), want, args)
+}
+
+// required counts the arguments that a usage names without brackets.
+func required(usage string) (n int) {
+	for _, word := range strings.Fields(usage) {
+		if !strings.HasPrefix(word, "[") {
+			n++
+		}
+	}
+	return n
 }
 
 // wrapUsage gives mistakes in arguments the exit code of wrong usage, and makes

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"io"
 	"os"
@@ -37,7 +38,9 @@ func TestCommands(t *testing.T) {
 			"server":     startScriptServer,
 			"stopserver": stopScriptServer,
 			"damage":     damage,
+			"schema":     setSchema,
 			"code":       exitCode,
+			"findable":   findable,
 		},
 	})
 }
@@ -114,5 +117,19 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not hold %q", args[0], args[1])
 	}
 	_, err = f.WriteAt([]byte(strings.ReplaceAll(string(body), args[1], strings.Repeat(".", len(args[1])))), 0)
+	ts.Check(err)
+}
+
+// setSchema writes a schema number into a database.
+func setSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: schema file number")
+	}
+	number, err := strconv.ParseUint(args[1], 10, 32)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	defer f.Close()
+	_, err = f.WriteAt(binary.BigEndian.AppendUint32(nil, uint32(number)), userVersionAt)
 	ts.Check(err)
 }

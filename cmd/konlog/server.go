@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/api"
+	"github.com/konlog/konlog/notify"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
 	"github.com/konlog/konlog/stream"
@@ -23,6 +24,7 @@ type server struct {
 	settings config
 	logger   *slog.Logger
 	log      *sqlite.Log
+	notify   *notify.Sender
 	api      *api.Server
 	http     *http.Server
 	failed   chan error // capacity 1: why HTTP ended by itself
@@ -44,7 +46,12 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 		_ = listener.Close() // the error that matters is the engine's
 		return nil, failf("%w", err).because("%s", openHint(c.text("data")))
 	}
-	s.api = api.New(s.log, hub, apiConfig(c, logger))
+	s.notify = notify.Start(notify.Options{
+		Log: s.log, Webhooks: s.log, Hub: hub, AllowPrivate: c.bool("webhooks.allow-private"), Version: thisBuild().Version, Logger: logger,
+	})
+	ac := apiConfig(c, logger)
+	ac.Notifier = s.notify
+	s.api = api.New(s.log, hub, ac)
 	s.http = &http.Server{Handler: s.api.Handler()}
 	s.api.ConfigureHTTP(s.http)
 
@@ -115,9 +122,13 @@ func apiConfig(c config, logger *slog.Logger) api.Config {
 		DisableWebSocket: !c.bool("websocket.enabled"),
 		DisableSSE:       !c.bool("sse.enabled"),
 		DisablePolling:   !c.bool("polling.enabled"),
-		AllowedOrigins:   c.list("http.origins"),
-		AllowedHosts:     c.list("http.hosts"),
-		Retention:        retention(c),
+
+		DisableShellRealtime: !c.bool("shell.realtime"),
+		DisableFeedPush:      !c.bool("taskmaster.push"),
+
+		AllowedOrigins: c.list("http.origins"),
+		AllowedHosts:   c.list("http.hosts"),
+		Retention:      retention(c),
 		Stream: stream.Config{
 			Heartbeat:    c.duration("stream.heartbeat"),
 			SilenceMax:   c.duration("stream.silence"),
@@ -137,6 +148,7 @@ func apiLimits(c config) api.Limits {
 		ImportLineBytes:       int(c.bytes("limits.import-line-bytes")),
 		StreamBatchEvents:     c.int("limits.stream-batch-events"),
 		SessionBodyBytes:      int(c.bytes("limits.session-body-bytes")),
+		BlobBytes:             c.bytes("limits.blob-bytes"),
 		HeaderBytes:           int(c.bytes("limits.header-bytes")),
 		URLBytes:              int(c.bytes("limits.url-bytes")),
 		HeaderTimeout:         c.duration("timeouts.header"),
@@ -156,8 +168,8 @@ func apiLimits(c config) api.Limits {
 
 // retain applies the retention at the start and then now and again.
 func (s *server) retain(ctx context.Context) {
-	r := retention(s.settings)
-	if r == (store.Retention{}) {
+	r, grace := retention(s.settings), s.settings.duration("retention.blob-grace")
+	if r == (store.Retention{}) && grace == 0 {
 		return
 	}
 	tick := time.NewTicker(s.settings.duration("retention.interval"))
@@ -172,11 +184,28 @@ func (s *server) retain(ctx context.Context) {
 		case removed > 0:
 			s.logger.Info("retention applied", "events", removed)
 		}
+		s.sweepBlobs(ctx, grace)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// sweepBlobs removes the blobs to which no event refers any more, unless the
+// grace is 0, which keeps them.
+func (s *server) sweepBlobs(ctx context.Context, grace time.Duration) {
+	if grace == 0 {
+		return
+	}
+	removed, err := s.log.SweepBlobs(ctx, grace)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.logger.Error("blobs were not swept", "err", err)
+	case removed > 0:
+		s.logger.Info("unused blobs removed", "blobs", removed)
 	}
 }
 
@@ -186,6 +215,7 @@ func (s *server) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.duration("drain.timeout"))
 	defer cancel()
 	s.stopLoop()
+	s.loops.Go(s.notify.Close)
 	// The port closes before the readers are sent away: who is refused a
 	// connection comes again, who is answered 503 may not. A browser's
 	// EventSource gives up for good at any answer but 200.

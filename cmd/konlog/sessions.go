@@ -21,7 +21,7 @@ func (a *app) sessionsCommand() *cobra.Command {
   konlog sessions create build-42 --title "Nightly build" --tag ci
   konlog sessions rm build-42`,
 	}
-	cmd.AddCommand(a.sessionsListCommand(), a.sessionsShowCommand(), a.sessionsCreateCommand(), a.sessionsCloseCommand(), a.sessionsRemoveCommand())
+	cmd.AddCommand(a.sessionsListCommand(), a.sessionsShowCommand(), a.sessionsCreateCommand(), a.sessionsCloseCommand(), a.sessionsSealsCommand(), a.sessionsRemoveCommand())
 	return cmd
 }
 
@@ -41,12 +41,12 @@ func (a *app) sessionsListCommand() *cobra.Command {
 			}
 			rows := [][]string{{"SESSION", "STATE", "EVENTS", "SIZE", "ACTIVE", "TITLE"}}
 			n := 0
-			err = eachSession(cmd.Context(), cl, filter, func(s store.Session) error {
+			err = eachSession(cmd.Context(), cl, filter, func(s store.SessionObject) error {
 				if n++; limit > 0 && n > limit {
 					return errEnough
 				}
 				if asJSON {
-					return printJSON(a.stdout, objectOf(s))
+					return printJSON(a.stdout, s)
 				}
 				rows = append(rows, sessionRow(s))
 				return nil
@@ -64,7 +64,7 @@ func (a *app) sessionsListCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&filter.Scope, "scope", "", "only of this scope")
 	f.StringVar(&filter.Tag, "tag", "", "only with this tag")
-	f.StringVar(&filter.State, "state", "", "only in this state: idle, working or closed")
+	f.StringVar(&filter.State, "state", "", "only in this state: idle, working, waiting or closed")
 	f.StringVar(&filter.Search, "search", "", "only with this in the id or title")
 	f.IntVar(&limit, "limit", 0, "at most so many; 0 lists all")
 	f.BoolVar(&asJSON, "json", false, "one JSON object per session")
@@ -82,8 +82,8 @@ func ignoreEnough(err error) error {
 	return err
 }
 
-func sessionRow(s store.Session) []string {
-	return []string{s.ID, s.State(), fmt.Sprint(s.Head - s.Floor + 1), roughBytes(s.Bytes), s.UpdatedAt.Local().Format(time.DateTime), printable(shorten(s.Title, 60))}
+func sessionRow(s store.SessionObject) []string {
+	return []string{s.ID, s.State, fmt.Sprint(s.Head - s.Floor + 1), roughBytes(s.Bytes), s.UpdatedAt.Local().Format(time.DateTime), printable(shorten(s.Title, 60))}
 }
 
 func (a *app) sessionsShowCommand() *cobra.Command {
@@ -111,13 +111,14 @@ func (a *app) sessionsShowCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) printSession(s store.Session, asJSON bool) error {
+func (a *app) printSession(s store.SessionObject, asJSON bool) error {
 	if asJSON {
-		return printJSON(a.stdout, objectOf(s))
+		return printJSON(a.stdout, s)
 	}
 	rows := [][]string{
-		{"session", s.ID}, {"state", s.State()}, {"title", printable(s.Title)}, {"scope", printable(s.Scope)}, {"tags", printable(strings.Join(s.Tags, ", "))},
+		{"session", s.ID}, {"state", s.State}, {"title", printable(s.Title)}, {"scope", printable(s.Scope)}, {"tags", printable(strings.Join(s.Tags, ", "))},
 		{"events", fmt.Sprintf("%d to %d", s.Floor, s.Head)}, {"size", roughBytes(s.Bytes)}, {"turn", printable(s.Turn)},
+		{"prompts", some(s.Queued, "wait")}, {"questions", some(s.Questions, "open")}, {"agent's id", printable(s.AgentID)},
 		{"created", s.CreatedAt.Local().Format(time.DateTime)}, {"active", s.UpdatedAt.Local().Format(time.DateTime)},
 		{"epoch", s.Epoch}, {"meta", printable(string(s.Meta))},
 	}
@@ -128,6 +129,14 @@ func (a *app) printSession(s store.Session, asJSON bool) error {
 		}
 	}
 	return printTable(a.stdout, shown)
+}
+
+// some is a number and what is said of it; "" for none.
+func some(n int, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func (a *app) sessionsCreateCommand() *cobra.Command {
@@ -159,7 +168,7 @@ func (a *app) sessionsCreateCommand() *cobra.Command {
 				return failf("session %s: %w", id, store.ErrExists)
 			}
 			if asJSON {
-				return printJSON(a.stdout, objectOf(s))
+				return printJSON(a.stdout, s)
 			}
 			a.say("created session %s", s.ID)
 			_, err = fmt.Fprintln(a.stdout, s.ID)

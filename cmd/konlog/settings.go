@@ -17,6 +17,7 @@ const (
 	retentionEventsDefault   = 1_000_000 // per session
 	retentionBytesDefault    = 1 << 30   // per session
 	retentionIntervalDefault = time.Minute
+	blobGraceDefault         = day // between an upload and the event that refers to it
 	drainSpreadDefault       = 2 * time.Second
 	drainTimeoutDefault      = 10 * time.Second
 )
@@ -32,10 +33,12 @@ var settings = []setting{
 	{key: "websocket.enabled", env: "WEBSOCKET_ENABLED", kind: kindBool, def: "true", doc: "offer WebSocket"},
 	{key: "sse.enabled", env: "SSE_ENABLED", kind: kindBool, def: "true", doc: "offer server-sent events"},
 	{key: "polling.enabled", env: "POLLING_ENABLED", kind: kindBool, def: "true", doc: "offer long-polling; plain reads are always there"},
-	{key: "shell.realtime", env: "ENABLE_SHELL_REALTIME", kind: kindBool, def: "false", absent: true, doc: "live shells; not in this version"},
-	{key: "taskmaster.push", env: "ENABLE_TASKMASTER_PUSH", kind: kindBool, def: "false", absent: true, doc: "pushes of tasks; not in this version"},
+	{key: "shell.realtime", env: "ENABLE_SHELL_REALTIME", kind: kindBool, def: "true", doc: "push sessions with the tag shell as they run; plain reads are always there"},
+	{key: "taskmaster.push", env: "ENABLE_TASKMASTER_PUSH", kind: kindBool, def: "true", doc: "push the feed: lists, badges, kontasks; plain reads are always there"},
 	{key: "http.origins", kind: kindList, doc: "further browser origins that may upgrade and change things; * allows all"},
 	{key: "http.hosts", kind: kindList, doc: "further host names that requests may carry, such as a reverse proxy's; * allows all"},
+
+	{key: "webhooks.allow-private", kind: kindBool, def: "false", doc: "post webhooks to this machine and its network too"},
 
 	sizeSetting("limits.body-bytes", api.BodyBytesDefault, "one request that is not streamed"),
 	sizeSetting("limits.event-bytes", api.EventBytesDefault, "one event: type, turn, parent, data and raw together"),
@@ -44,6 +47,7 @@ var settings = []setting{
 	sizeSetting("limits.import-line-bytes", api.ImportLineBytesDefault, "one line of an import"),
 	countSetting("limits.stream-batch-events", api.StreamBatchEventsDefault, "lines of a streamed body that are committed together"),
 	sizeSetting("limits.session-body-bytes", api.SessionBodyBytesDefault, "a session's title, tags and meta in a request"),
+	sizeSetting("limits.blob-bytes", api.BlobBytesDefault, "one blob"),
 	sizeSetting("limits.header-bytes", api.HeaderBytesDefault, "a request's header"),
 	sizeSetting("limits.url-bytes", api.URLBytesDefault, "a request's path and query"),
 	countSetting("limits.connections", api.ConnectionsDefault, "open streams in all"),
@@ -73,6 +77,7 @@ var settings = []setting{
 	{key: "retention.age", kind: kindDuration, def: formatDuration(retentionAgeDefault), doc: "older events go; 0 keeps all"},
 	{key: "retention.events", kind: kindInt, def: strconv.Itoa(retentionEventsDefault), min: "0", doc: "events that a session keeps; 0 keeps all"},
 	{key: "retention.bytes", kind: kindBytes, def: formatBytes(retentionBytesDefault), doc: "bytes that a session keeps; 0 keeps all"},
+	{key: "retention.blob-grace", kind: kindDuration, def: formatDuration(blobGraceDefault), doc: "blobs that no event refers to go so long after their last upload; 0 keeps them"},
 	timeSetting("retention.interval", retentionIntervalDefault, "how often retention is applied"),
 
 	{key: "drain.spread", kind: kindDuration, def: formatDuration(drainSpreadDefault), doc: "over which readers are told to come back at a stop"},

@@ -54,6 +54,7 @@ server sent it.`,
 	f.IntVar(&o.Tail, "tail", 0, "begin this many events before the end")
 	f.StringVar(&o.types, "types", "", "only these types, separated by commas")
 	f.BoolVar(&o.Raw, "raw", false, "with the agents' own lines, where they are kept beside the data")
+	f.BoolVar(&o.Fold, "fold", false, "what is there already with each run of deltas as one event")
 	f.StringVar(&o.Until, "until", "", "stop at this id or RFC 3339 time")
 	f.Float64Var(&o.Speed, "speed", 0, "replay at the recorded pace times this, 0.25 to 100")
 	f.BoolVar(&o.NoFollow, "no-follow", false, "stop at the end of what there is")
@@ -102,7 +103,11 @@ func (a *app) tailText(ctx context.Context, cl *client.Client, session string, o
 		if err != nil {
 			return err
 		}
-		if err := h.event(shown{id: e.ID, typ: e.Type, time: e.Time, data: e.Data}); err != nil {
+		typ := e.Type
+		if delta, ok := map[string]string{"text": "text_delta", "thinking": "thinking_delta"}[typ]; ok && e.From != 0 {
+			typ = delta // a run of them
+		}
+		if err := h.event(shown{id: e.ID, typ: typ, time: e.Time, data: e.Data}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -10,27 +11,40 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, rebuild bool
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that the data is sound",
 		Long: `Check that the data is sound: the file's own structure, ids without a hole,
-events that can be read, keys that point at events. One line on stdout per
-problem, with the session and the event. It changes nothing and may run beside
-the server.
+events that can be read, keys that point at events, and that the events are
+those that were sealed: every turn's end is sealed with a hash of all events up
+to there. One line on stdout per problem, with the session and the event or the
+seal. It changes nothing and may run beside the server. With --json it also
+prints the newest seal of each session, to be kept where the server cannot
+reach.
 
-The exit code is 0 when all is sound, else 1.`,
-		Example: "  konlog verify --data ./konlog-data",
-		Args:    cobra.NoArgs,
+The exit code is 0 when all is sound, else 1.
+
+With --rebuild it does something else: it makes again what is derived from the
+log (turns, questions, kontasks, what each session waits for), puts it in the
+place of what is stored, and prints each difference. No server may run on the
+directory meanwhile. The exit code is 0 when all was rebuilt.`,
+		Example: `  konlog verify --data ./konlog-data
+  konlog verify --rebuild --data ./konlog-data`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := a.dataDir(cmd)
 			if err != nil {
 				return err
 			}
+			if rebuild {
+				return a.rebuild(cmd, dir, asJSON)
+			}
 			return a.verify(cmd, dir, asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "problems and the summary as JSON objects")
+	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "make turns, questions and kontasks again from the log; the server must be stopped")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "problems, or what was rebuilt, and the summary as JSON objects")
 	addFlags(cmd.Flags(), dataSetting)
 	return cmd
 }
@@ -63,20 +77,42 @@ func (a *app) verify(cmd *cobra.Command, dir string, asJSON bool) error {
 		return failf("%w", err).because("%s", verifyHint(dir))
 	}
 	if asJSON {
-		printErr = printJSON(a.stdout, struct {
-			Sessions int64 `json:"sessions"`
-			Events   int64 `json:"events"`
-			Keys     int64 `json:"keys"`
-			Problems int64 `json:"problems"`
-		}{report.Sessions, report.Events, report.Keys, report.Problems})
+		printErr = errors.Join(printErr, a.printReport(&report))
 	}
 	if printErr != nil {
 		return printErr
 	}
-	summary := fmt.Sprintf("%s: %s, %s, %s", dir, count(report.Sessions, "session"), count(report.Events, "event"), count(report.Keys, "key"))
+	summary := fmt.Sprintf("%s: %s, %s, %s, %s proven", dir, count(report.Sessions, "session"), count(report.Events, "event"), count(report.Keys, "key"), count(report.Proven, "event"))
+	if report.Unprovable > 0 { // nothing is wrong with them: what they were sealed with is gone
+		summary += fmt.Sprintf(", %d not provable since retention took a part of their seal", report.Unprovable)
+	}
 	if report.Problems > 0 {
 		return failf("%s: %s", summary, count(report.Problems, "problem")).because("keep a copy of the directory; with the server running, konlog export --out FILE writes all that can be read and names what is missing")
 	}
 	bar.end("%s: sound", summary)
 	return nil
+}
+
+// printReport prints what was found sound: the newest seal of each session,
+// then the numbers.
+func (a *app) printReport(r *sqlite.Report) error {
+	for _, s := range r.Sealed {
+		err := printJSON(a.stdout, struct {
+			Session string `json:"session"`
+			Sealed  int64  `json:"sealed"`
+			Hash    string `json:"hash"`
+		}{s.Session, s.Last, s.Hash.String()})
+		if err != nil {
+			return err
+		}
+	}
+	return printJSON(a.stdout, struct {
+		Sessions   int64 `json:"sessions"`
+		Events     int64 `json:"events"`
+		Keys       int64 `json:"keys"`
+		Proven     int64 `json:"proven"`
+		Unprovable int64 `json:"unprovable"`
+		Unsealed   int64 `json:"unsealed"`
+		Problems   int64 `json:"problems"`
+	}{r.Sessions, r.Events, r.Keys, r.Proven, r.Unprovable, r.Unsealed, r.Problems})
 }

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/store"
+)
+
+// TestExportsComeBackByteForByte guards that a session goes from server to
+// server in either form and is the same bytes there, header and all.
+func TestExportsComeBackByteForByte(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := &app{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), quiet: true}
+	from := startTestServer(t)
+	for i, name := range recordings(t) {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session := fmt.Sprintf("recording-%d", i)
+		if _, _, err := from.CreateSession(t.Context(), session, store.SessionSpec{Title: name, Scope: "s", Tags: []string{"a", "b"}, Meta: []byte(`{"n":1.0, "<":"\u2028"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		f := &feed{draft: lineDrafts(fileSource(name), ""), append: appendTo(from, session), refused: func(err error) error { return err }}
+		if err := f.run(t.Context(), bytes.NewReader(body), store.EventBytesDefault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendLeased(t, from)
+	if _, _, err := from.CreateSession(t.Context(), "emptied", store.SessionSpec{Title: "nothing is left"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := from.RestoreHead(t.Context(), "emptied", 42); err != nil {
+		t.Fatal(err)
+	}
+	want := exportFile(t, a, from, dir, formatJSONL)
+	if !bytes.Contains(want, []byte(`{"konlog":"export/1","id":"emptied","head":42,"floor":43,"title":"nothing is left","meta":{}}`)) {
+		t.Fatalf("the emptied session is not in the export: %s", want[len(want)-300:])
+	}
+	for _, format := range []string{formatJSONL, formatSQLite} {
+		t.Run(format, func(t *testing.T) {
+			file := filepath.Join(dir, "to-import."+format)
+			if err := a.exportTo(t.Context(), from, &exportOptions{format: format, out: file}); err != nil {
+				t.Fatal(err)
+			}
+			to := startTestServer(t)
+			if err := a.importFrom(t.Context(), to, file, &importOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := exportFile(t, a, to, t.TempDir(), formatJSONL); !bytes.Equal(got, want) {
+				t.Errorf("the export of the import differs at byte %d of %d", differAt(got, want), len(want))
+			}
+			if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("others may read the file: %v, %v", info.Mode(), err)
+			}
+		})
+	}
+}
+
+// appendLeased appends a session whose turn is open under a lease that has
+// passed by the recorded times: a copy of it must not be ended.
+func appendLeased(t *testing.T, cl *client.Client) {
+	t.Helper()
+	var lines strings.Builder
+	fmt.Fprintln(&lines, `{"id":7,"session":"leased","type":"turn_start","turn":"t","time":"2026-11-20T17:24:01.123Z","data":{"requestId":"t","leaseMs":3600000}}`)
+	for id := 8; id < 2300; id++ {
+		fmt.Fprintf(&lines, `{"id":%d,"session":"leased","type":"text_delta","turn":"t","time":"2026-11-20T17:24:02.000Z","data":{"text":"%d "}}`+"\n", id, id)
+	}
+	if _, err := cl.Import(t.Context(), "leased", strings.NewReader(lines.String())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exportFile exports all sessions in the order of their names.
+func exportFile(t *testing.T, a *app, cl *client.Client, dir, format string) []byte {
+	t.Helper()
+	var ids []string
+	for i := range recordings(t) {
+		ids = append(ids, fmt.Sprintf("recording-%d", i))
+	}
+	file := filepath.Join(dir, "all."+format)
+	if err := a.exportTo(t.Context(), cl, &exportOptions{format: format, out: file, sessions: append(ids, "leased", "emptied")}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestDatabaseOfALeasedTurnEndsNoTurn guards that neither the database that is
+// written nor the copy that is read gets an event of the engine's own when the
+// lease of an open turn has passed.
+func TestDatabaseOfALeasedTurnEndsNoTurn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openDatabaseSink(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(-24 * time.Hour).UTC().Truncate(time.Millisecond)
+	if err := s.begin(t.Context(), &store.SessionObject{ID: "s", Floor: 1, CreatedAt: store.Stamp{Time: at}, UpdatedAt: store.Stamp{Time: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	for id := int64(1); id <= 3*restoreEvents; id++ {
+		e := client.Event{Event: store.Event{ID: id, Type: store.TypeTextDelta, Turn: "t", Time: at, Data: []byte(`{"text":"x"}`)}}
+		if id == 1 {
+			e.Type, e.Data = store.TypeTurnStart, []byte(`{"requestId":"t","leaseMs":1000}`)
+		}
+		if err := s.event(t.Context(), &e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := s.end(t.Context(), nil); err != nil || left != nil {
+		t.Fatal(left, err)
+	}
+	if err := s.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d := &database{dir: dir}
+	if err := d.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.log.Close() }()
+	var lines bytes.Buffer
+	if err := d.write(t.Context(), &lines, false); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := bytes.Count(lines.Bytes(), []byte("\n")), 1+3*restoreEvents; got != want || int64(want) != d.entries() {
+		t.Errorf("%d lines, want %d; %d are announced", got, want, d.entries())
+	}
+	if got := d.sessions[0].CreatedAt; !got.Equal(at) {
+		t.Errorf("the session was created at %v, want %v", got, at)
+	}
+	if bytes.Contains(lines.Bytes(), []byte(store.TypeTurnEnd)) {
+		t.Error("the engine has ended the turn")
+	}
+}
+
+func event(id int64, ms int64, typ, data string) store.Event {
+	return store.Event{ID: id, Session: "s", Type: typ, Turn: "t", Time: time.UnixMilli(ms).UTC(), Data: []byte(data)}
+}
+
+// TestReplayKeepsThePace guards that a page folds the deltas and still knows
+// when each of them came.
+func TestReplayKeepsThePace(t *testing.T) {
+	t.Parallel()
+	type got struct {
+		ID, From int64
+		Start    int64
+		Pace     []int64
+	}
+	delta := func(id, ms int64, text string) store.Event {
+		return event(id, ms, store.TypeTextDelta, `{"text":"`+text+`"}`)
+	}
+	for _, tt := range []struct {
+		name   string
+		events []store.Event
+		want   []got
+	}{
+		{"a run without a whole", []store.Event{delta(1, 1000, "ab"), delta(2, 1100, "c"), delta(3, 1300, "é😀")},
+			[]got{{3, 1, 1000, []int64{0, 2, 100, 1, 200, 3}}}},
+		{"deltas that its whole supersedes", []store.Event{delta(1, 1000, "ab"), delta(2, 1500, "c"), event(3, 1600, store.TypeText, `{"text":"abc"}`)},
+			[]got{{3, 0, 1000, []int64{0, 2, 500, 1}}}},
+		{"deltas within a frame", []store.Event{delta(1, 1000, "ab"), delta(2, 1015, "c"), delta(3, 1020, "d")},
+			[]got{{3, 1, 1000, []int64{0, 3, 20, 1}}}},
+		{"a whole that says something else", []store.Event{delta(1, 1000, "ab"), delta(2, 1500, "c"), event(3, 1600, store.TypeText, `{"text":"new"}`)},
+			[]got{{3, 0, 0, nil}}},
+		{"a block after a tool", []store.Event{delta(1, 1000, "a"), event(2, 1100, store.TypeToolStart, `{"id":"x","name":"n","input":1}`), delta(3, 1200, "b"), delta(4, 1300, "c"), event(5, 1400, store.TypeText, `{"text":"bc"}`)},
+			[]got{{1, 0, 0, nil}, {2, 0, 0, nil}, {5, 0, 1200, []int64{0, 1, 100, 1}}}},
+		{"a hole between two runs", []store.Event{delta(1, 1000, "a"), delta(2, 1100, "b"), delta(4, 1200, "d"), delta(5, 1300, "e")},
+			[]got{{2, 1, 1000, []int64{0, 1, 100, 1}}, {5, 4, 1200, []int64{0, 1, 100, 1}}}},
+		{"nothing", nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := pageSink{events: tt.events}
+			var have []got
+			for _, e := range p.replayEvents() {
+				have = append(have, got{e.ID, e.From, e.Start, e.Pace})
+			}
+			if !reflect.DeepEqual(have, tt.want) {
+				t.Errorf("got %v, want %v", have, tt.want)
+			}
+		})
+	}
+}
+
+// TestReplayDataIsEscaped guards that no text of an event can end the element
+// of the page that it stands in.
+func TestReplayDataIsEscaped(t *testing.T) {
+	t.Parallel()
+	var page bytes.Buffer
+	p := &pageSink{w: &page}
+	hostile := `</script><script>alert(1)</script><!--` + "\u2028" + `{{script}}`
+	data, err := json.Marshal(map[string]string{"text": hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := []byte(`{"text":"</script><script>alert(1)</script><!--` + "\u2028" + `{{script}}","n":12345678901234567890.10}`)
+	if err := p.begin(t.Context(), &store.SessionObject{ID: "s", Title: hostile + "{{data}}", Head: 2, Floor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range [][]byte{data, plain} {
+		if err := p.event(t.Context(), &client.Event{Event: event(int64(i+1), 1, "note", string(d))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.end(t.Context(), []string{hostile}); err != nil {
+		t.Fatal(err)
+	}
+	text := page.String()
+	if strings.Contains(text, "alert(1)</") || strings.Count(text, "<script") != 2 || strings.Count(text, "</script>") != 2 {
+		t.Error("text of the session stands in the page as markup")
+	}
+	_, rest, _ := strings.Cut(text, `id="data">`)
+	embedded, _, _ := strings.Cut(rest, "</script>")
+	var r struct {
+		Events []struct{ Data struct{ Text string } }
+	}
+	if err := json.Unmarshal([]byte(embedded), &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range r.Events {
+		if e.Data.Text != hostile {
+			t.Errorf("got %q, want %q", e.Data.Text, hostile)
+		}
+	}
+	if strings.ContainsAny(embedded, "<>&\u2028\u2029") {
+		t.Error("the data is not escaped")
+	}
+	if !strings.Contains(embedded, "12345678901234567890.10") {
+		t.Error("a number has changed")
+	}
+}
+
+// TestPageHasALimit guards that an export ends before memory does.
+func TestPageHasALimit(t *testing.T) {
+	t.Parallel()
+	p := &pageSink{}
+	e := client.Event{Event: event(1, 1, "note", `"`+strings.Repeat("x", 1<<20)+`"`)}
+	for range pageBytesMax >> 20 {
+		if err := p.event(t.Context(), &e); err != nil {
+			return
+		}
+	}
+	t.Error("the page takes everything")
+}
