@@ -3,7 +3,9 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 )
@@ -165,14 +167,18 @@ func floodAll(producers []*producer, w window) (*tally, error) {
 	return t, firstOf(errs)
 }
 
-// firstOf returns one error of several that mostly have the same cause.
-func firstOf(errs []error) error {
+// firstOf returns one error of several that mostly have the same cause: one of
+// a connection that was closed because of another only if there is no other.
+func firstOf(errs []error) (first error) {
 	for _, err := range errs {
-		if err != nil {
+		if err != nil && !errors.Is(err, net.ErrClosed) {
 			return err
 		}
+		if first == nil {
+			first = err
+		}
 	}
-	return nil
+	return first
 }
 
 // closeAll closes the producers' connections.

@@ -34,6 +34,7 @@ var scenarios = []scenario{
 	{"replay", "100,000 stored events over every transport, memory cold", false, runReplay},
 	{"storm", "1,000 readers come back at once", false, runStorm},
 	{"sessions-1000", "1,000 sessions with a producer and a reader each", false, runSessions},
+	{"folds", "1,000 sessions in which turns go on, against the same that mean nothing", false, runFolds},
 	{"idle", "1,000 readers of a session in which nothing happens", true, runIdle},
 	{"grow", "append, tail, replay and restart by the size of the log", true, runGrow},
 }

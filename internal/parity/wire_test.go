@@ -38,7 +38,7 @@ type frame struct {
 	kind    string // "" for an event
 	session string
 	id      int64
-	body    []byte // of an event; valid until the next frame
+	body    []byte // valid until the next frame
 
 	epoch, reason string
 	from, to      int64
@@ -63,7 +63,7 @@ func parseFrame(b []byte) (frame, error) {
 	if err := json.Unmarshal(b, &c); err != nil || c.Type == "" {
 		return frame{}, fmt.Errorf("neither event nor frame: %.80q", b)
 	}
-	return frame{kind: c.Type, session: c.Session, id: c.ID, epoch: c.Epoch, reason: c.Reason, from: c.From, to: c.To}, nil
+	return frame{kind: c.Type, session: c.Session, id: c.ID, body: b, epoch: c.Epoch, reason: c.Reason, from: c.From, to: c.To}, nil
 }
 
 // open connects on one of the transports ws, ws-lines, sse, poll, and, for any
@@ -208,6 +208,7 @@ type pollPage struct {
 	Next           int64
 	Events         []json.RawMessage
 	Gap, Reset     json.RawMessage
+	Status         json.RawMessage
 }
 
 func (p *pollWire) next() (frame, error) {
@@ -268,6 +269,11 @@ func (p *pollWire) fetch() error {
 			}
 			p.queue = append(p.queue, f)
 		}
+		f, err := parseFrame(page.Status) // of the page's head, which its events may not reach
+		if err != nil {
+			return err
+		}
+		p.queue = append(p.queue, f)
 	}
 	return nil
 }

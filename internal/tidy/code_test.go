@@ -18,6 +18,7 @@ const (
 // they watch is another process, which no channel of ours reaches.
 var sleepers = map[string]string{
 	"internal/crash/crash_test.go": "kills the real binary at a random moment and polls until it answers again",
+	"internal/crash/turns_test.go": "likewise",
 }
 
 // wellKnown are methods whose meaning their interface fixes.

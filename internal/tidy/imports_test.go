@@ -42,6 +42,7 @@ var table = map[string]row{
 	"stream":              {ours: []string{"store", "internal/sse"}, tests: []string{"store/memory"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
 	"api":                 {ours: []string{"store", "stream", "web", "internal/sse"}, tests: []string{"store/memory"}, never: []string{databaseQL, sqlDriver, cobra}},
 	"agent":               {ours: []string{"store", "stream", "internal/sse"}, never: []string{databaseQL, sqlDriver, echo}},
+	"notify":              {ours: []string{"store", "stream"}, tests: []string{"store/memory"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
 	"client":              {ours: []string{"store", "internal/sse"}, tests: []string{"store/memory", "stream", "api"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
 	"web":                 {std: true, never: []string{databaseQL}},
 	"internal/sse":        {std: true, never: []string{databaseQL}},
@@ -53,7 +54,7 @@ var table = map[string]row{
 	"internal/parity":     {tests: []string{"store", "store/sqlite", "stream", "api", "client", "internal/faultproxy", "internal/sse"}},
 	"internal/bench":      {ours: []string{"store", "store/sqlite", "internal/sse"}, never: []string{databaseQL, sqlDriver}},
 	"cmd/konlog": {
-		ours:  []string{"store", "store/sqlite", "stream", "api", "agent", "client", "web", "internal/sse", "internal/bench"},
+		ours:  []string{"store", "store/sqlite", "stream", "notify", "api", "agent", "client", "web", "internal/sse", "internal/bench"},
 		tests: []string{"store/memory", "store/storetest", "internal/faultproxy", "internal/faultvfs"},
 	},
 }
