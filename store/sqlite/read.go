@@ -26,7 +26,7 @@ func (l *Log) Read(ctx context.Context, session string, q store.Query) (store.Pa
 	}
 	var p store.Page
 	err := l.withReader(ctx, func(r *sqlite3.Conn) (err error) {
-		p, err = readPage(r, session, q, shown)
+		p, err = l.readPage(r, session, q, shown)
 		return err
 	})
 	return p, err
@@ -86,10 +86,13 @@ const (
 // database is ahead of what is shown from memory; a reader that saw the one and
 // then the other would think that history went back. So what is shown bounds
 // the page.
-func readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Session) (store.Page, error) {
+func (l *Log) readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Session) (store.Page, error) {
 	s, no, err := readSession(c, session)
 	if err != nil {
 		return store.Page{}, err
+	}
+	if shown == nil {
+		shown = l.shownBehind(&s)
 	}
 	if shown != nil && shown.Epoch == s.Epoch {
 		floor := max(s.Floor, shown.Floor) // removed rows are gone for everybody
@@ -125,6 +128,24 @@ func readPage(c *sqlite3.Conn, session string, q store.Query, shown *store.Sessi
 		slices.Reverse(p.Events)
 	}
 	return p, dense(&p, q, from, to)
+}
+
+// shownBehind returns what is shown of a session that was not in memory when
+// its reader looked there, if that is less than the database had when the
+// reader began to read it: somebody else, or the same one a moment later, is
+// shown no more. What is shown later is not less than the database had.
+func (l *Log) shownBehind(s *store.Session) *store.Session {
+	live := l.live.get(s.ID)
+	if live == nil {
+		return nil
+	}
+	live.mu.RLock()
+	defer live.mu.RUnlock()
+	if live.state.Head >= s.Head {
+		return nil
+	}
+	shown := live.state
+	return &shown
 }
 
 // scanEvent reads a row of pageForward.
@@ -175,6 +196,9 @@ func (l *Log) Session(ctx context.Context, id string) (store.Session, error) {
 	var s store.Session
 	err := l.withReader(ctx, func(c *sqlite3.Conn) (err error) {
 		s, _, err = readSession(c, id)
+		if shown := l.shownBehind(&s); err == nil && shown != nil && shown.Epoch == s.Epoch {
+			s = *shown
+		}
 		return err
 	})
 	return s, err

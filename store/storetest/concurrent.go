@@ -165,7 +165,7 @@ func follow(done context.Context, r *rig, session string) {
 		}
 		back, err := r.Read(ctx, session, store.Query{Backward: true, Before: after + 1, Limit: store.Limit{Events: 1}})
 		if err != nil || len(back.Events) != 1 || string(back.Events[0].JSON()) != last {
-			r.Errorf("%s: event %d read again is not the same: %v", session, after, err)
+			r.Errorf("%s: event %d read again is not the same: got head %d and %s, %v, want %s", session, after, back.Session.Head, asJSON(back.Events), err, last)
 			return
 		}
 	}
