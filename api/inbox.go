@@ -45,7 +45,7 @@ func (s *Server) seen(ctx context.Context, session string, body []byte) (begun, 
 		if err != nil {
 			return commandAnswer{}, at("session", session, err)
 		}
-		return commandAnswer{Session: session, ID: mark, Duplicate: true}, nil // nothing is appended to the session
+		return commandAnswer{Session: session, ID: mark, unlogged: true}, nil
 	}, nil
 }
 

@@ -23,6 +23,8 @@ type commandAnswer struct {
 	Turn      string          `json:"turn,omitempty"`
 	Duplicate bool            `json:"duplicate"`
 	Event     json.RawMessage `json:"event,omitempty"` // the first one's, when Duplicate
+
+	unlogged bool // nothing is appended to the session
 }
 
 // appendJSON appends the answer with the event as its own bytes (P4), which
@@ -80,7 +82,7 @@ func (s *Server) answerCommand(c echo.Context, command commandFunc, session stri
 		return err
 	}
 	status := http.StatusCreated
-	if a.Duplicate {
+	if a.Duplicate || a.unlogged {
 		status = http.StatusOK
 	}
 	return writeJSON(c, status, a.appendJSON(nil))

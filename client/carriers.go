@@ -182,7 +182,13 @@ func (p *pollCarrier) fetch() error {
 		if t.level > 0 && t.level0 && time.Since(p.begun) >= t.c.times.pollStay {
 			return errStepUp
 		}
-		if !t.o.NoFollow {
+		switch {
+		case t.o.NoFollow:
+		case t.plain:
+			if err := sleep(p.ctx, t.c.times.plainPause); err != nil {
+				return err
+			}
+		default:
 			q.Set("wait", strconv.Itoa(int(t.c.times.pollWait/time.Second)))
 		}
 	} else if t.o.Tail == 0 {
@@ -195,7 +201,13 @@ func (p *pollCarrier) fetch() error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return statusError(resp, http.MethodGet, u)
+		err := statusError(resp, http.MethodGet, u)
+		if q.Has("wait") && store.CodeOf(err) == "transport_disabled" {
+			t.plain = true // the server lets nobody wait here, but it lets read
+			t.c.log.Info("the server does not let this session be followed; reading it every few seconds", "session", t.session, "every", t.c.times.plainPause)
+			return nil
+		}
+		return err
 	}
 	var w pageWire
 	if err := decodeBody(resp.Body, &w); err != nil {

@@ -79,13 +79,14 @@ type timing struct {
 	young      time.Duration
 	stepUp     time.Duration // after a step down, the better transport is tried again
 	pollWait   time.Duration
+	plainPause time.Duration // between reads where waiting is switched off
 	pollStay   time.Duration // a poll that works is left this often to step up
 }
 
 var defaultTiming = timing{
 	hello: 4 * time.Second, heartbeat: 10 * time.Second,
 	backoffMin: 250 * time.Millisecond, backoffLow: 2 * time.Second, backoffMax: 20 * time.Second, young: time.Minute,
-	stepUp: time.Minute, pollWait: 20 * time.Second, pollStay: 5 * time.Minute,
+	stepUp: time.Minute, pollWait: 20 * time.Second, plainPause: 5 * time.Second, pollStay: 5 * time.Minute,
 }
 
 const (
@@ -146,6 +147,7 @@ type tail struct {
 	begun     bool // a hello came: o.Tail is done with
 	connected bool // on this connection: a hello came
 	renewed   bool // a reset was told of
+	plain     bool // a poll may not wait: the server has switched that off
 	level0    bool // caught_up was told of
 	silence   time.Duration
 	status    *Status // as last told, or nil

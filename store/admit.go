@@ -136,7 +136,10 @@ func (a *admission) prompt(d *Draft) error {
 	if ended {
 		return endedError(d.Turn, reason)
 	}
-	if d.Turn != a.s.Turn && a.s.Open.queued(d.Turn) < 0 && len(a.s.Queue()) >= PromptsMax {
+	if d.Turn != a.s.Turn && a.s.Waits(d.Turn) {
+		return Errorf(CodeKeyConflict, "turn %.100q waits with another prompt already; use another requestId, and a key to send the same prompt again", d.Turn)
+	}
+	if d.Turn != a.s.Turn && len(a.s.Queue()) >= PromptsMax {
 		return Errorf(CodePromptsFull, "%d prompts wait already; let some be worked off or stop them", PromptsMax)
 	}
 	return nil
@@ -195,7 +198,10 @@ func (a *admission) late(d *Draft) error {
 // be a duplicate of the one that was given.
 func (a *admission) ask(d *Draft) error {
 	id := text(field(d.Data, "requestId"))
-	if err := checkID("requestId", id); err != nil || id == "" {
+	if id == "" {
+		return Errorf(CodeInvalidEvent, "a permission_request needs data.requestId, by which it is answered")
+	}
+	if err := checkID("requestId", id); err != nil {
 		return err
 	}
 	if answered, err := a.past.Answer(id); answered != 0 || err != nil {
@@ -238,10 +244,30 @@ func (a *admission) answer(d *Draft) (decided int64, err error) {
 	return 0, a.late(d)
 }
 
+// checkChoices refuses a card that nobody could choose from.
+func checkChoices(data []byte) error {
+	list := field(field(data, "context"), "choices")
+	if len(list) == 0 || string(list) == "null" {
+		return nil
+	}
+	if list[0] == '[' && eachElement(list, func(choice []byte) error {
+		if label, value := text(field(choice, "label")), text(field(choice, "value")); label == "" || value == "" {
+			return ErrNoKontask
+		}
+		return nil
+	}) == nil {
+		return nil
+	}
+	return Errorf(CodeInvalidEvent, "context.choices must be an array of {label, value, primary?}, both of them text")
+}
+
 func (a *admission) kontask(d *Draft) (decided int64, err error) {
 	id := kontaskID(d.Data)
 	if id == "" {
 		return 0, Errorf(CodeInvalidEvent, "a %s needs the id of its kontask, as id or kontaskId, of at most %d bytes", d.Type, KontaskIDBytesMax)
+	}
+	if err := checkChoices(d.Data); err != nil {
+		return 0, err
 	}
 	session, chosen, err := a.past.KontaskPlace(id)
 	if err != nil {

@@ -261,9 +261,7 @@ func (r *levelReader) follow(s liveStream, session string, after, mark int64, fi
 				r.Errorf("%s: event %d came after %d; hello was through %d", filter, g.id, last, through)
 				return
 			}
-			if last = g.id; folded && g.id < through { // what stands between came in the run, or was left out
-				break
-			}
+			last = g.id
 		default:
 			r.Errorf("got %s", g.body)
 			return

@@ -4,7 +4,7 @@
 const LIST_MS = 3000, RETRY_MS = 3000, ABSENT_MS = 6000, TAIL = 1000, ROWS_MAX = 500, PAGES_MAX = 10, GROUP_MAX = 200, TEXT_MAX = 100000, LINE_MAX = 300;
 const $ = (id) => document.getElementById(id);
 const log = $('log');
-let source = null, session = '', lastId = 0, heard = 0, silenceMs = 30000, timer = 0, turnState = '', stuck = true, floor = 1, live = null;
+let source = null, session = '', lastId = 0, heard = 0, silenceMs = 30000, timer = 0, turnState = '', stuck = true, floor = 1, live = null, caughtUp = false;
 const earlier = { first: 0, pages: 0 };
 
 function el(tag, className, text) {
@@ -57,7 +57,7 @@ function open() {
   clearTimeout(timer);
   source = null;
   try { session = decodeURIComponent(location.hash.slice(1)); } catch { session = ''; }
-  lastId = 0; turnState = '';
+  lastId = 0; turnState = ''; caughtUp = false;
   clear();
   document.body.classList.toggle('open', !!session);
   document.title = session ? session + ' · konlog' : 'konlog';
@@ -77,17 +77,29 @@ function connect() {
   const es = source = new EventSource(`/v1/sessions/${encodeURIComponent(session)}/sse?${from}`);
   const on = (name, f) => es.addEventListener(name, (e) => { heard = Date.now(); if (es === source) f(e.data ? JSON.parse(e.data) : null, e); });
   on('open', () => show('live'));
-  on('message', (event) => { lastId = event.id; live.show(event); about(); });
+  on('message', (event) => {
+    lastId = event.id;
+    // What it takes back may be on the page: it is drawn anew, from a log that does not say it any more.
+    if (event.type === 'redacted' && caughtUp) return open();
+    live.show(event);
+    about();
+  });
+  on('caught_up', () => { caughtUp = true; });
   on('hello', (f) => { silenceMs = 3 * f.heartbeatMs; turnState = f.status.state; floor = f.floor; if (!lastId) offer(f.after + 1, floor); about(); });
   on('status', (f) => { turnState = f.state; about(); });
   on('ping', () => {});
-  on('gap', (f) => { lastId = f.to; note(`Events ${f.from} to ${f.to} are no longer kept.`); });
+  on('gap', (f) => { lastId = f.to; note(gone(f)); });
   on('reset', () => { lastId = 0; clear(); note('The history of this session was replaced.'); });
   es.addEventListener('error', (e) => {
     if (es !== source || e.data) return; // data: an agent's event by that name, not a broken connection
     if (es.readyState === EventSource.CLOSED) return closed();
     show('reconnecting');
   });
+}
+
+function gone({ from, to, reason }) {
+  const what = from === to ? `Event ${from} ` : `Events ${from} to ${to} `;
+  return what + (from === to ? 'was ' : 'were ') + (reason === 'redacted' ? 'redacted.' : 'removed by retention.');
 }
 
 // closed: the answer was no stream. Whether there is a session says why.

@@ -2,21 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
-
-// jsonString is s as a JSON string.
-func jsonString(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("sqlite: a string did not encode: " + err.Error()) // encoding/json encodes every string
-	}
-	return string(b)
-}
 
 // MarkSeen implements store.Marks.
 func (l *Log) MarkSeen(ctx context.Context, subject, session string, id int64) (mark int64, err error) {
