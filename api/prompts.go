@@ -377,6 +377,11 @@ func (s *Server) answer(ctx context.Context, session string, body []byte) (begun
 	if asked == 0 {
 		return nil, store.ErrNoQuestion
 	}
+	// An open question gives its answer turn and parent; one whose turn has ended
+	// is in the log only.
+	if e, err := s.eventAt(ctx, session, asked); err == nil && e != nil {
+		d.Adopt(e.Turn, e.Parent)
+	}
 	d.Data = data.bytes()
 	return s.begin(ctx, session, store.AppendOptions{NoCreate: true}, d)
 }

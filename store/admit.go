@@ -238,7 +238,7 @@ func (a *admission) answer(d *Draft) (decided int64, err error) {
 	}
 	for _, q := range a.s.Questions() {
 		if q.RequestID == id {
-			d.assign(q.Turn, q.Parent) // the turn has waited for it
+			d.Adopt(q.Turn, q.Parent) // the turn has waited for it
 		}
 	}
 	return 0, a.late(d)

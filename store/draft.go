@@ -165,8 +165,9 @@ func checkLabel(name, s string, max int) error {
 	return nil
 }
 
-// assign gives the draft a turn and a parent where it has none.
-func (d *Draft) assign(turn, parent string) {
+// Adopt gives the draft a turn and a parent where it has none. Like AssignTurn
+// it does not change BodyHash.
+func (d *Draft) Adopt(turn, parent string) {
 	if d.Turn == "" && turn != "" {
 		d.AssignTurn(turn)
 	}

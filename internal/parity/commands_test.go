@@ -506,7 +506,7 @@ func (d *device) post(ctx context.Context, c *command) (a told, ok bool) {
 	if err := json.Unmarshal(b, &a); err != nil {
 		return told{Code: store.Code("unreadable: " + string(b))}, true
 	}
-	if created := resp.StatusCode == http.StatusCreated; a.Code == "" && created == a.Duplicate {
+	if created := resp.StatusCode == http.StatusCreated; a.Code == "" && created == a.Duplicate && !strings.HasSuffix(req.URL.Path, "/seen") { // which appends nothing
 		a.Code = store.Code(fmt.Sprintf("status %d for %s", resp.StatusCode, b))
 	}
 	return a, true

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"flag"
 	"testing"
 
 	"github.com/konlog/konlog/store"
@@ -31,6 +32,12 @@ func TestContract(t *testing.T) {
 // TestI8_Model holds the engine against the reference over random operations:
 // the same log gives the same sessions, pages and refusals.
 func TestI8_Model(t *testing.T) {
+	if raceEnabled { // which is an order of magnitude slower, and looks for something else
+		checks := flag.Lookup("rapid.checks")
+		usual := checks.Value.String()
+		_ = checks.Value.Set("20")
+		defer func() { _ = checks.Value.Set(usual) }()
+	}
 	t.Run("cached", func(t *testing.T) { storetest.Model(t, engine(0)) })
 	t.Run("small cache", func(t *testing.T) { storetest.Model(t, engine(4000)) })
 }
