@@ -164,7 +164,11 @@ func randomDraft(r *rand.Rand, n int) store.Draft {
 // TestDerivedOnce holds the index after random appends, restarts and sessions
 // that are made again against one that is made of the logs at once.
 func TestDerivedOnce(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if RaceEnabled {
+		seeds = 2
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			dir := t.TempDir()

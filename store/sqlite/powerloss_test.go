@@ -433,7 +433,7 @@ func inspect(t *testing.T, s lossShot, seed uint64) error {
 // takes minutes. The engine's goroutines are watched by all other tests.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
-	if raceEnabled {
+	if sqlite.RaceEnabled {
 		t.Skip("takes minutes under the race detector; test.sh runs it without")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build race
 
-package sqlite_test
+package sqlite
 
-// raceEnabled says that the race detector slows everything down manyfold.
-const raceEnabled = true
+// RaceEnabled says that the race detector slows everything down manyfold.
+const RaceEnabled = true
