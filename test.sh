@@ -1,22 +1,30 @@
 #!/usr/bin/env bash
-# All tests of konlog: what CI runs. Needs Go; the browser test needs Node and
-# Chromium as well. Chromium is installed where that is possible (Debian, root);
-# else the test is left out with a word (with CI=true that is an error). For
-# Go's own tests alone: go test ./...
+# All tests of konlog: what CI runs. Needs Go; the client's, the console's and
+# the browser tests need Node, and Chromium for the last. Chromium is installed
+# where that is possible (Debian, root). What cannot run is left out with a word
+# (with CI=true that is an error). For Go's own tests alone: go test ./...
 set -euo pipefail
 cd "$(dirname "$0")"
 
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK=golang.org/x/vuln/cmd/govulncheck@v1.8.0
-FUZZ_TIME=${FUZZ_TIME:-2s}
+# How long each fuzz target runs, as for -fuzztime. By default a number of
+# executions: when its seconds are over, a worker that is still busy counts as
+# a failure, which on a busy machine it often is.
+FUZZ_TIME=${FUZZ_TIME:-2000x}
 export KONLOG_CRASH_ROUNDS=${KONLOG_CRASH_ROUNDS:-30}
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 passed=0 failed=0 skipped=0
-notes=()
+notes=() doing='' began=0
 
-step() { printf '== %s (%ds)\n' "$*" "$SECONDS"; }
+# step ends the step before, with its time, and begins the next one.
+step() {
+  if [ -n "$doing" ]; then printf '   %s: %d s\n' "$doing" $((SECONDS - began)); fi
+  doing=$* began=$SECONDS
+  if [ -n "$doing" ]; then printf '== %s\n' "$doing"; fi
+}
 
 # count adds the verdicts of a log of go test -v. A subtest counts as a test.
 count() {
@@ -26,6 +34,7 @@ count() {
 }
 
 total() {
+  step
   for note in ${notes[@]+"${notes[@]}"}; do printf 'note: %s\n' "$note"; done
   printf 'took %d s\n' "$SECONDS"
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
@@ -36,6 +45,13 @@ die() {
   if [ "$failed" -eq 0 ]; then failed=1; fi
   total
   exit 1
+}
+
+# leave_out says what is not tested here and why. CI tests all of it.
+leave_out() {
+  [ "${CI:-}" != true ] || die "$1"
+  notes+=("$1")
+  skipped=$((skipped + 1))
 }
 
 step gofmt
@@ -66,6 +82,42 @@ else
   tail -n 3 "$logs/vuln"
 fi
 
+step a build without the console
+if ! { go build -tags noui -o "$logs/konlog" ./cmd/konlog && go vet -tags noui ./web ./api && go test -count=1 -tags noui -v -run 'Console|Head' ./web ./api; } >"$logs/noui" 2>&1; then
+  count "$logs/noui"
+  cat "$logs/noui"
+  die "a build with -tags noui"
+fi
+count "$logs/noui"
+
+# What is checked of the client and the console in moments comes before the
+# tests that take minutes.
+node=true
+if ! command -v npm >/dev/null; then
+  node=false
+  leave_out "the tests of the client and the console were left out: they need Node"
+else
+  step npm ci
+  npm ci --no-audit --no-fund --loglevel=error || die "npm ci"
+
+  step "types of client and console"
+  npm run --silent print -w client/schema >"$logs/schema.ts" || die "npm run print"
+  cmp client/js/src/schema.ts "$logs/schema.ts" || die "client/js/src/schema.ts is not that of api/openapi.json: npm run generate, and commit it"
+  npm run --silent check || die "tsc"
+
+  step "size of the client"
+  npm run --silent size || die "the client is over its budget"
+
+  step "build of the console"
+  (cd web && npx vite build --logLevel warn --outDir "$logs/dist" --emptyOutDir &&
+    npx vite build --logLevel warn -c vite.export.config.ts --outDir "$logs/replay" --emptyOutDir) || die "npm run build"
+  diff -rq web/dist "$logs/dist" || die "web/dist is not what web/src makes: npm run build, and commit it"
+  diff -rq web/replay/dist "$logs/replay" || die "web/replay/dist is not what web/src makes: npm run build, and commit it"
+  # What was made and not committed agrees here, and is missing in a clone.
+  uncommitted=$(git ls-files -o -- web/dist web/replay/dist client/js/src/schema.ts)
+  [ -z "$uncommitted" ] || [ "${CI:-}" != true ] || die "not committed: $uncommitted"
+fi
+
 step "go test -race, $KONLOG_CRASH_ROUNDS crash rounds"
 if ! go test -race -count=1 -timeout=20m -v ./... >"$logs/test" 2>&1; then
   count "$logs/test"
@@ -85,38 +137,58 @@ count "$logs/slow"
 grep -E 'producer|p99|heap|images|^ok' "$logs/slow"
 
 step "fuzz, $FUZZ_TIME each"
-for pkg in $(go list ./...); do
-  for target in $(go test -list '^Fuzz' "$pkg" | grep '^Fuzz' || true); do
-    if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZ_TIME" "$pkg" >"$logs/fuzz" 2>&1; then
+for dir in $(git ls-files -co --exclude-standard '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n 1 dirname | sort -u); do
+  go test -c -fuzz . -o "$logs/fuzz.test" "./$dir" || die "build of the fuzz tests in $dir"
+  for target in $(cd "$dir" && "$logs/fuzz.test" -test.list '^Fuzz'); do
+    # In the package's folder, where what fails is kept as a seed.
+    if ! (cd "$dir" && "$logs/fuzz.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$FUZZ_TIME" -test.fuzzminimizetime 10x -test.fuzzcachedir "$logs/corpus/$dir") >"$logs/fuzz" 2>&1; then
       cat "$logs/fuzz"
       failed=$((failed + 1))
-      die "$target in $pkg"
+      die "$target in $dir"
     fi
     passed=$((passed + 1))
-    printf '%s %s\n' "$target" "$(grep -o 'execs: [0-9]*' "$logs/fuzz" | tail -n 1)"
+    printf '%s %s\n' "$target" "$(grep -o 'elapsed: [^,]*, execs: [0-9]*' "$logs/fuzz" | tail -n 1)"
   done
 done
 
-step browser
-if ! command -v chromium-headless-shell >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core >/dev/null
-fi
-chromium=${CHROMIUM:-$(command -v chromium-headless-shell || command -v chromium || command -v google-chrome || true)}
-if [ -z "$chromium" ] || ! command -v npm >/dev/null; then
-  [ "${CI:-}" != true ] || die "the browser test needs Node and Chromium"
-  notes+=("the browser test was left out: it needs Node and Chromium")
-  skipped=$((skipped + 1))
-else
-  (cd e2e && npm ci --no-audit --no-fund --loglevel=error) || die "npm ci"
+if [ "$node" = true ]; then
+  if ! command -v chromium-headless-shell >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+    step Chromium
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core >/dev/null
+  fi
+  chromium=${CHROMIUM:-$(command -v chromium-headless-shell || command -v chromium || command -v google-chrome || true)}
+  if [ -n "$chromium" ]; then
+    export CHROMIUM=$chromium CHROMIUM_PATH=$chromium
+  else
+    leave_out "the browser tests were left out: they need Chromium"
+  fi
+
+  step "client and console"
   ok=true
-  (cd e2e && CHROMIUM="$chromium" node --test --test-reporter=tap browser.test.mjs replay.test.mjs) >"$logs/browser" 2>&1 || ok=false
-  grep -E '^ *(not )?ok |^# (tests|pass|fail)' "$logs/browser" || true
-  passed=$((passed + $(sed -n 's/^# pass //p' "$logs/browser" | head -n 1)))
-  failed=$((failed + $(sed -n 's/^# fail //p' "$logs/browser" | head -n 1)))
+  NO_COLOR=1 npx vitest run --reporter=default --reporter=json --outputFile.json="$logs/vitest.json" >"$logs/vitest" 2>&1 || ok=false
+  if [ -s "$logs/vitest.json" ]; then
+    read -r p f s < <(node -p 'const r = JSON.parse(fs.readFileSync(process.argv[1])); `${r.numPassedTests} ${r.numFailedTests} ${r.numPendingTests + r.numTodoTests}`' "$logs/vitest.json")
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  fi
   if [ "$ok" != true ]; then
-    cat "$logs/browser"
-    die "browser"
+    cat "$logs/vitest"
+    die "vitest"
+  fi
+  grep -E '^ *(Test Files|Tests|Duration)' "$logs/vitest" || true
+
+  if [ -n "$chromium" ]; then
+    step browser
+    ok=true
+    (cd e2e && node --test --test-concurrency=1 --test-reporter=tap ./*.test.mjs) >"$logs/browser" 2>&1 || ok=false
+    grep -E '^ *(not )?ok |^# (tests|pass|fail)' "$logs/browser" || true
+    # The sums stand at the end; a run that broke off has none, and has failed.
+    sum() { sed -n "s/^# $1 //p" "$logs/browser" | grep . | tail -n 1 || echo 0; }
+    passed=$((passed + $(sum pass))) failed=$((failed + $(sum fail))) skipped=$((skipped + $(sum skipped)))
+    if [ "$ok" != true ]; then
+      cat "$logs/browser"
+      die "browser"
+    fi
   fi
 fi
 

@@ -77,6 +77,7 @@ func (s *Server) meaningRoutes(get getFunc, add addFunc) {
 	get("/v1/turns", s.listTurns)
 	get("/v1/kontasks", s.listKontasks)
 	get("/v1/kontasks/:k", s.getKontask)
+	get("/v1/kontasks/:k/output", s.getOutput)
 	add("PUT", "/v1/kontasks/:k", s.putKontask)
 	add("POST", "/v1/kontasks/:k/choose", s.postChoice)
 	get("/v1/inbox", s.getInbox)

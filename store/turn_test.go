@@ -572,8 +572,8 @@ func FuzzTurn(f *testing.F) {
 		for line := range bytes.SplitSeq(script, []byte("\n")) {
 			if part := bytes.SplitN(line, []byte("\t"), 3); len(part) == 3 {
 				ms += int64(len(part[2])) - 8
-				e := under(string(part[1]), on(ms, string(part[0]), string(part[2])))
-				log = append(log, e)
+				parent := strings.ToValidUTF8(string(part[1]), "?") // an append refuses any other
+				log = append(log, under(parent, on(ms, string(part[0]), string(part[2]))))
 			}
 		}
 		log = numbered(log...)

@@ -104,7 +104,7 @@ func (d *demo) run(ctx context.Context, dir string, keep bool) error {
 		d.say("next: konlog serve, or konlog demo --keep to look at this session in a browser")
 		return nil
 	}
-	d.say("the session is at %s until Ctrl-C", d.p.bold(d.server.url+"/"))
+	d.say("the session is at %s until Ctrl-C", d.p.bold(d.server.url+"/#/s/"+demoSession))
 	<-ctx.Done()
 	return nil
 }
@@ -130,7 +130,7 @@ func (d *demo) start(ctx context.Context, dir string) error {
 
 func (d *demo) show(ctx context.Context) error {
 	d.total = int64(bytes.Count(recording, []byte("\n")))
-	d.say("a server runs at %s (open it to watch along), its data in a temporary folder", d.p.bold(d.server.url+"/"))
+	d.say("a server runs at %s (open it to watch along), its data in a temporary folder", d.p.bold(d.server.url+"/#/s/"+demoSession))
 	d.say("a recorded turn of Claude Code comes in, %d lines; a reader watches over %s", d.total, d.p.bold("WebSocket"))
 	if _, _, err := d.client.CreateSession(ctx, demoSession, store.SessionSpec{Title: "A recorded turn of Claude Code"}); err != nil {
 		return err

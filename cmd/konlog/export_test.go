@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -152,69 +154,52 @@ func event(id int64, ms int64, typ, data string) store.Event {
 	return store.Event{ID: id, Session: "s", Type: typ, Turn: "t", Time: time.UnixMilli(ms).UTC(), Data: []byte(data)}
 }
 
-// TestReplayKeepsThePace guards that a page folds the deltas and still knows
-// when each of them came.
-func TestReplayKeepsThePace(t *testing.T) {
+// TestPageHasEveryEvent guards that a page holds the events as the server sends
+// them, each with its own time, and says of a redacted one only that it was.
+func TestPageHasEveryEvent(t *testing.T) {
 	t.Parallel()
-	type got struct {
-		ID, From int64
-		Start    int64
-		Pace     []int64
-	}
-	delta := func(id, ms int64, text string) store.Event {
-		return event(id, ms, store.TypeTextDelta, `{"text":"`+text+`"}`)
-	}
-	for _, tt := range []struct {
-		name   string
-		events []store.Event
-		want   []got
-	}{
-		{"a run without a whole", []store.Event{delta(1, 1000, "ab"), delta(2, 1100, "c"), delta(3, 1300, "é😀")},
-			[]got{{3, 1, 1000, []int64{0, 2, 100, 1, 200, 3}}}},
-		{"deltas that its whole supersedes", []store.Event{delta(1, 1000, "ab"), delta(2, 1500, "c"), event(3, 1600, store.TypeText, `{"text":"abc"}`)},
-			[]got{{3, 0, 1000, []int64{0, 2, 500, 1}}}},
-		{"deltas within a frame", []store.Event{delta(1, 1000, "ab"), delta(2, 1015, "c"), delta(3, 1020, "d")},
-			[]got{{3, 1, 1000, []int64{0, 3, 20, 1}}}},
-		{"a whole that says something else", []store.Event{delta(1, 1000, "ab"), delta(2, 1500, "c"), event(3, 1600, store.TypeText, `{"text":"new"}`)},
-			[]got{{3, 0, 0, nil}}},
-		{"a block after a tool", []store.Event{delta(1, 1000, "a"), event(2, 1100, store.TypeToolStart, `{"id":"x","name":"n","input":1}`), delta(3, 1200, "b"), delta(4, 1300, "c"), event(5, 1400, store.TypeText, `{"text":"bc"}`)},
-			[]got{{1, 0, 0, nil}, {2, 0, 0, nil}, {5, 0, 1200, []int64{0, 1, 100, 1}}}},
-		{"a hole between two runs", []store.Event{delta(1, 1000, "a"), delta(2, 1100, "b"), delta(4, 1200, "d"), delta(5, 1300, "e")},
-			[]got{{2, 1, 1000, []int64{0, 1, 100, 1}}, {5, 4, 1200, []int64{0, 1, 100, 1}}}},
-		{"nothing", nil, nil},
+	gone := event(3, 1200, "note", "")
+	p := &pageSink{}
+	for _, e := range []store.Event{
+		event(1, 1000, store.TypeTextDelta, `{"text":"a","n":12345678901234567890.10}`),
+		event(2, 1015, store.TypeTextDelta, `{"text":"b"}`),
+		gone,
+		event(4, 1300, store.TypeText, `{"text":"ab"}`),
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p := pageSink{events: tt.events}
-			var have []got
-			for _, e := range p.replayEvents() {
-				have = append(have, got{e.ID, e.From, e.Start, e.Pace})
-			}
-			if !reflect.DeepEqual(have, tt.want) {
-				t.Errorf("got %v, want %v", have, tt.want)
-			}
-		})
+		if err := p.event(t.Context(), &client.Event{Event: e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		`{"id":1,"session":"s","type":"text_delta","turn":"t","time":"1970-01-01T00:00:01.000Z","data":{"text":"a","n":12345678901234567890.10}}`,
+		`{"id":2,"session":"s","type":"text_delta","turn":"t","time":"1970-01-01T00:00:01.015Z","data":{"text":"b"}}`,
+		`{"id":3,"redacted":true}`,
+		`{"id":4,"session":"s","type":"text","turn":"t","time":"1970-01-01T00:00:01.300Z","data":{"text":"ab"}}`,
+	}
+	got := p.replayEvents()
+	if len(got) != len(want) {
+		t.Fatalf("got %d events, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if string(got[i]) != want[i] {
+			t.Errorf("got  %s\nwant %s", got[i], want[i])
+		}
 	}
 }
 
-// TestReplayDataIsEscaped guards that no text of an event can end the element
-// of the page that it stands in.
-func TestReplayDataIsEscaped(t *testing.T) {
+// TestPageHoldsNoMarkup guards that no text of a session can end the element
+// of the page that it stands in, and that it comes out of it as it was.
+func TestPageHoldsNoMarkup(t *testing.T) {
 	t.Parallel()
 	var page bytes.Buffer
 	p := &pageSink{w: &page}
 	hostile := `</script><script>alert(1)</script><!--` + "\u2028" + `{{script}}`
-	data, err := json.Marshal(map[string]string{"text": hostile})
-	if err != nil {
-		t.Fatal(err)
-	}
 	plain := []byte(`{"text":"</script><script>alert(1)</script><!--` + "\u2028" + `{{script}}","n":12345678901234567890.10}`)
-	if err := p.begin(t.Context(), &store.SessionObject{ID: "s", Title: hostile + "{{data}}", Head: 2, Floor: 1}); err != nil {
+	if err := p.begin(t.Context(), &store.SessionObject{ID: "s", Title: hostile + "{{data}}", Head: 1, Floor: 1}); err != nil {
 		t.Fatal(err)
 	}
-	for i, d := range [][]byte{data, plain} {
-		if err := p.event(t.Context(), &client.Event{Event: event(int64(i+1), 1, "note", string(d))}); err != nil {
-			t.Fatal(err)
-		}
+	if err := p.event(t.Context(), &client.Event{Event: event(1, 1, "note", string(plain))}); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := p.end(t.Context(), []string{hostile}); err != nil {
 		t.Fatal(err)
@@ -223,25 +208,38 @@ func TestReplayDataIsEscaped(t *testing.T) {
 	if strings.Contains(text, "alert(1)</") || strings.Count(text, "<script") != 2 || strings.Count(text, "</script>") != 2 {
 		t.Error("text of the session stands in the page as markup")
 	}
-	_, rest, _ := strings.Cut(text, `id="data">`)
-	embedded, _, _ := strings.Cut(rest, "</script>")
+	embedded := recordingIn(t, text)
 	var r struct {
-		Events []struct{ Data struct{ Text string } }
+		Konlog  string
+		Session struct{ Title string }
+		Missing []string
+		Events  []struct{ Data struct{ Text string } }
 	}
-	if err := json.Unmarshal([]byte(embedded), &r); err != nil {
+	if err := json.Unmarshal(embedded, &r); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range r.Events {
-		if e.Data.Text != hostile {
-			t.Errorf("got %q, want %q", e.Data.Text, hostile)
-		}
+	if r.Konlog != "replay/2" || r.Session.Title != hostile+"{{data}}" || len(r.Missing) != 1 || r.Missing[0] != hostile || len(r.Events) != 1 || r.Events[0].Data.Text != hostile {
+		t.Errorf("got %+v", r)
 	}
-	if strings.ContainsAny(embedded, "<>&\u2028\u2029") {
-		t.Error("the data is not escaped")
-	}
-	if !strings.Contains(embedded, "12345678901234567890.10") {
+	if !bytes.Contains(embedded, []byte("12345678901234567890.10")) {
 		t.Error("a number has changed")
 	}
+}
+
+// recordingIn returns the session that stands in a page.
+func recordingIn(t *testing.T, page string) []byte {
+	t.Helper()
+	_, rest, _ := strings.Cut(page, `id="data">`)
+	packed, _, _ := strings.Cut(rest, "</script>")
+	z, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // TestPageHasALimit guards that an export ends before memory does.

@@ -30,8 +30,8 @@ func textRules() []rule {
 		{
 			name:    "no-registry-hosts",
 			check:   checkHosts,
-			planted: tree("e2e/package-lock.json", `{"resolved":"https://registry.npm`+`js.org/x"}`),
-			find:    "e2e/package-lock.json:1",
+			planted: tree("package-lock.json", `{"resolved":"https://registry.npm`+`js.org/x"}`),
+			find:    "package-lock.json:1",
 		},
 		{
 			name:    "links-lead-somewhere",
@@ -98,7 +98,7 @@ func matches(r *repo, what string, patterns []string) (problems []string) {
 	re := regexp.MustCompile(strings.Join(patterns, "|"))
 	for _, name := range r.files {
 		text := r.text(name)
-		if !re.MatchString(text) {
+		if generated(name) || !re.MatchString(text) {
 			continue
 		}
 		for i, line := range strings.Split(text, "\n") {

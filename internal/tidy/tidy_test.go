@@ -28,6 +28,7 @@ func rules() []rule {
 	var all []rule
 	all = append(all, importRules()...)
 	all = append(all, goRules()...)
+	all = append(all, scriptRules()...)
 	return append(all, textRules()...)
 }
 
@@ -74,8 +75,9 @@ type goFile struct {
 	lines     int
 }
 
-// unversioned are the folders that .gitignore names and git's own.
-var unversioned = map[string]bool{".git": true, "node_modules": true, "konlog-data": true}
+// unversioned are the folders that .gitignore names and git's own, by name or
+// by path.
+var unversioned = map[string]bool{".git": true, "node_modules": true, "konlog-data": true, "client/js/dist": true}
 
 func load(t *testing.T, fsys fs.FS) *repo {
 	t.Helper()
@@ -84,7 +86,7 @@ func load(t *testing.T, fsys fs.FS) *repo {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && unversioned[d.Name()]:
+		case d.IsDir() && (unversioned[d.Name()] || unversioned[name]):
 			return fs.SkipDir
 		case d.Type().IsRegular():
 			r.files = append(r.files, name)

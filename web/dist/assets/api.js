@@ -1,0 +1,1 @@
+var e=class extends Error{problem;constructor(e){super(e.detail||e.title),this.problem=e,this.name=`ProblemError`}};export{e as t};

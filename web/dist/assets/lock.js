@@ -1,0 +1,1 @@
+function e(){return globalThis.navigator?.locks}function t(e,t,n,r,i){let a=new AbortController,o=()=>{};return e.request(t,n?{steal:n}:{signal:a.signal},()=>a.signal.aborted?Promise.resolve():(r(),new Promise(e=>o=e))).catch(e=>{a.signal.aborted||(a.abort(),i(e?.name===`AbortError`))}),()=>{a.abort(),o()}}export{e as n,t};

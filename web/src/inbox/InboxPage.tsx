@@ -1,0 +1,117 @@
+import { ProblemError } from '@konlog/client';
+import { useComputed, useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { announce } from '../app/announce';
+import { useShortcuts } from '../app/shortcuts';
+import { plural } from '../parts/format';
+import { Icon } from '../parts/Icon';
+import { inboxVersion, markAllSeen, readInbox } from '../sessions/store';
+import { EntryRow } from './EntryRow';
+import './inbox.css';
+import { entries, type Entry, type Item } from './items';
+
+/** Readings of the inbox are at least this far apart. */
+const READ_MS = 300;
+/** Rows that are drawn at first, and more at a press. */
+const SHOWN = 100;
+
+const groups: { kind: Entry['kind']; title: string }[] = [
+  { kind: 'question', title: 'Questions' },
+  { kind: 'kontask', title: 'Kontasks' },
+  { kind: 'ended', title: 'Finished turns' },
+];
+
+/** Everything that waits for a person, over all sessions. */
+export function InboxPage(_: Record<string, never>) {
+  const { items, trouble } = useInbox();
+  const shown = useSignal(SHOWN);
+  const list = useComputed(() => entries(items.value ?? [])).value;
+  const seeable = (items.value ?? []).filter((i) => i.ended || i.kontasks.length > 0);
+  const all = async () => {
+    await markAllSeen(seeable.map((i) => ({ session: i.session.id, id: i.session.head }))).catch(() => undefined);
+    announce('All marked as seen');
+  };
+  useShortcuts([['shift+u', 'Inbox: mark all as seen', () => void all()]], [items.value]);
+  return (
+    <div class="sheet inbox" data-testid="inbox">
+      <header class="sheet-head">
+        <h1>Inbox</h1>
+        {seeable.length > 0 && (
+          <button type="button" class="button" onClick={() => void all()}>
+            <Icon name="check" />
+            Mark all as seen
+          </button>
+        )}
+      </header>
+      {trouble.value && (
+        <p class="problem" role="alert">
+          <Icon name="warning" />
+          {trouble.value}
+        </p>
+      )}
+      {items.value === undefined && !trouble.value && <p class="dim">Loading …</p>}
+      {items.value !== undefined && list.length === 0 && (
+        <div class="empty">
+          <Icon name="check" />
+          <h2>Nothing waits for you</h2>
+          <p>Questions of agents, kontasks and ended turns come here.</p>
+        </div>
+      )}
+      {groups.map(({ kind, title }) => {
+        const of = list.slice(0, shown.value).filter((e) => e.kind === kind);
+        if (!of.length) return null;
+        return (
+          <section key={kind} aria-label={title}>
+            <h2 class="inbox-group">
+              {title} <span class="num dim">{list.filter((e) => e.kind === kind).length}</span>
+            </h2>
+            <ul class="card inbox-list">
+              {of.map((entry) => (
+                <EntryRow key={entry.key} entry={entry} />
+              ))}
+            </ul>
+          </section>
+        );
+      })}
+      {list.length > shown.value && (
+        <button type="button" class="button" onClick={() => (shown.value += SHOWN)}>
+          Show {plural(Math.min(SHOWN, list.length - shown.value), 'more', 'more')}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** The inbox, read when it may be another; never two readings at once. */
+function useInbox() {
+  const items = useSignal<Item[] | undefined>(undefined);
+  const trouble = useSignal('');
+  const state = useRef({ busy: false, again: false, here: true, timer: undefined as ReturnType<typeof setTimeout> | undefined }).current;
+  const read = async () => {
+    state.timer = undefined;
+    state.busy = true;
+    try {
+      const now = await readInbox<Item>();
+      if (state.here) [items.value, trouble.value] = [now, ''];
+    } catch (error) {
+      trouble.value = error instanceof ProblemError && error.problem.status > 0 ? error.message : 'The server does not answer. What is here may be old; it is read again when it does.';
+    } finally {
+      state.busy = false;
+      if (state.again && state.here) state.timer = setTimeout(() => void read(), READ_MS);
+      state.again = false;
+    }
+  };
+  const version = inboxVersion.value;
+  useEffect(() => {
+    if (state.busy) state.again = true;
+    else state.timer ??= setTimeout(() => void read(), items.value ? READ_MS : 0);
+  }, [version]);
+  useEffect(() => {
+    state.here = true;
+    return () => {
+      state.here = false;
+      clearTimeout(state.timer);
+    };
+  }, []);
+  return { items, trouble };
+}

@@ -1,0 +1,170 @@
+import type { Ack } from '@konlog/client';
+import { conversationMarkdown, type Section, type ViewSnapshot } from '@konlog/client/view';
+import { useComputed } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { announce } from '../app/announce';
+import { connection, connectionState, pending } from '../app/connection';
+import { link } from '../app/route';
+import { ExportMenu } from '../export/ExportMenu';
+import { copy } from '../parts/copy';
+import { count } from '../parts/format';
+import { memo } from '../parts/memo';
+import { Menu } from '../parts/Menu';
+import { markSeen, rowOf } from '../sessions/store';
+import { Composer } from './Composer';
+import type { Actions } from './context';
+import { ConversationView } from './ConversationView';
+import { Missing, Skeleton, Trouble } from './Empty';
+import { SessionTabs } from './SessionTabs';
+import { StatusBar } from './StatusBar';
+import { Tray } from './Tray';
+import { useSession } from './useSession';
+import { Outbox, Queue } from './Waiting';
+import './session.css';
+
+/** What a person can do here goes through the page's one connection and its outbox. */
+const actions: Actions = {
+  send: (command) => connection.send(command),
+  get: (path, init) => connection.get(path, init),
+  retry: (key) => connection.retryPending(key),
+  drop: (key) => connection.dropPending(key),
+  pending,
+};
+const upload = (content: Blob) => connection.upload(content);
+
+/** A session: its conversation live, what it does, and the box to say something. */
+export function SessionPage({ session, id }: { session: string; id?: number }) {
+  const { snapshot, loadEarlier, loadThrough, reopen } = useSession(connection, session);
+  const { focus, focusTimes, note, goTo } = useFocus(id, snapshot, loadThrough);
+  const [follow, setFollow] = useState(id === undefined);
+  const [endTimes, setEndTimes] = useState(0);
+  const toEnd = useCallback(() => setEndTimes((n) => n + 1), []);
+  useSeen(session, snapshot, follow);
+  if (!snapshot || snapshot.phase === 'loading') {
+    // What waits to be sent is there also while the server cannot be reached.
+    return (
+      <Frame session={session}>
+        <Skeleton />
+        <Foot key="foot" session={session} snapshot={snapshot} onSend={toEnd} />
+      </Frame>
+    );
+  }
+  if (snapshot.phase === 'missing') return <Frame session={session}>{<Missing session={session} onMade={reopen} />}</Frame>;
+  if (snapshot.phase === 'failed' && snapshot.conversation.last === 0) return <Frame session={session}>{<Trouble problem={snapshot.problem} onAgain={reopen} />}</Frame>;
+  const { conversation } = snapshot;
+  return (
+    <Frame session={session} snapshot={snapshot} tray={<Tray questions={conversation.questions} kontasks={conversation.kontasks} onGo={goTo} />}>
+      <StatusBar snapshot={snapshot} />
+      {note && (
+        <p class="session-note" role="status">
+          {note}
+        </p>
+      )}
+      {snapshot.phase === 'failed' && <Trouble problem={snapshot.problem} onAgain={reopen} />}
+      <ConversationView
+        conversation={conversation}
+        session={session}
+        live
+        actions={actions}
+        phase={snapshot.phase}
+        focus={focus}
+        focusTimes={focusTimes}
+        hasEarlier={snapshot.hasEarlier}
+        loadingEarlier={snapshot.loadingEarlier}
+        onEarlier={loadEarlier}
+        onFollow={setFollow}
+        endTimes={endTimes}
+      />
+      <Foot key="foot" session={session} snapshot={snapshot} onSend={toEnd} />
+    </Frame>
+  );
+}
+
+function Frame({ session, snapshot, tray, children }: { session: string; snapshot?: ViewSnapshot; tray?: ComponentChildren; children: ComponentChildren }) {
+  const latest = useRef(snapshot);
+  latest.current = snapshot;
+  const title = rowOf(session).value?.title || session;
+  return (
+    <div class="session">
+      <header class="session-head">
+        <h1 title={session}>{title}</h1>
+        <SessionTabs session={session} now="" />
+        {tray}
+        <ExportMenu session={session} conversation={snapshot?.conversation} />
+        <SessionMenu session={session} title={title} latest={latest} />
+      </header>
+      {children}
+    </div>
+  );
+}
+
+const SessionMenu = memo(({ session, title, latest }: { session: string; title: string; latest: { current: ViewSnapshot | undefined } }) => (
+  <Menu
+    label="Actions of the session"
+    items={() => [
+      { label: 'Copy the id', icon: 'copy', run: () => void copied(session, 'The id was copied') },
+      { label: 'Copy link', icon: 'link', run: () => void copied(location.href.split('#')[0] + link(session), 'The link was copied') },
+      { label: 'Copy what is loaded as Markdown', icon: 'copy', run: () => void copied(latest.current ? conversationMarkdown(latest.current.conversation, title) : '', 'The conversation was copied') },
+    ]}
+  />
+));
+
+async function copied(text: string, said: string): Promise<void> {
+  announce((await copy(text)) ? said : 'Copying is not allowed here');
+}
+
+/** Prompts on their way, the queue and the box. Drawn again only when one of them is concerned. */
+function Foot({ session, snapshot, onSend }: { session: string; snapshot: ViewSnapshot | undefined; onSend: () => void }) {
+  const { conversation, status } = snapshot ?? {};
+  const last = conversation?.last ?? 0;
+  const [sent, setSent] = useState<readonly { ack: Ack; text: string }[]>([]);
+  const landing = useMemo(() => sent.filter((s) => s.ack.id > last), [sent, last]);
+  useEffect(() => {
+    if (landing.length < sent.length) setSent(landing);
+  }, [landing]);
+  const onSent = useCallback((ack: Ack, text: string) => setSent((all) => [...all, { ack, text }]), []);
+  const online = useComputed(() => connectionState.value.phase === 'live');
+  const turn = status?.turnActive ? (status.turn ?? '') : status ? '' : (conversation?.openTurn?.turn ?? '');
+  return (
+    <footer class="session-foot">
+      <QueueRow session={session} actions={actions} queued={conversation?.queued ?? none} total={status?.queued ?? 0} />
+      <Outbox session={session} actions={actions} landing={landing} />
+      <ComposerRow session={session} actions={actions} upload={upload} turn={turn} closed={conversation?.closed || status?.state === 'closed'} online={online} onSend={onSend} onSent={onSent} />
+    </footer>
+  );
+}
+
+const none: readonly Section[] = [];
+const QueueRow = memo(Queue);
+const ComposerRow = memo(Composer);
+
+/** The event that is shown: the one of the address, or one that was asked for here; read in first when it must be. */
+function useFocus(id: number | undefined, snapshot: ViewSnapshot | undefined, loadThrough: (id: number) => Promise<boolean>) {
+  const [at, setAt] = useState<{ focus: number | undefined; focusTimes: number }>({ focus: undefined, focusTimes: 0 });
+  const [note, setNote] = useState('');
+  const ready = snapshot !== undefined && snapshot.phase === 'live';
+  const goTo = async (to: number) => {
+    setNote(`Going to event ${count(to)}…`);
+    const there = await loadThrough(to);
+    setNote(there ? '' : `Event ${count(to)} can no longer be read, or never was.`);
+    if (there) setAt((was) => ({ focus: to, focusTimes: was.focusTimes + 1 }));
+  };
+  useEffect(() => {
+    if (id !== undefined && ready) void goTo(id);
+  }, [id, ready]);
+  return { ...at, note, goTo };
+}
+
+/** Marks the session as seen while its end is before somebody's eyes. */
+function useSeen(session: string, snapshot: ViewSnapshot | undefined, follow: boolean): void {
+  const last = snapshot?.phase === 'live' ? snapshot.conversation.last : 0;
+  useEffect(() => {
+    const look = () => {
+      if (follow && last > 0 && document.visibilityState === 'visible') markSeen(session, last);
+    };
+    look();
+    document.addEventListener('visibilitychange', look);
+    return () => document.removeEventListener('visibilitychange', look);
+  }, [session, last, follow]);
+}
