@@ -31,7 +31,7 @@ async function bundle({ code, later, external = [] }) {
       { name: 'later', resolveDynamicImport: (id) => (later ? (found.add(id.replace(/^.*\//, '')), { id, external: true }) : null) },
     ],
   });
-  const { output } = await made.generate({ format: 'esm', minify: true, codeSplitting: false });
+  const { output } = await made.generate({ format: 'esm', minify: true, codeSplitting: false, comments: false });
   await made.close();
   const names = [...found].sort().join(' ');
   if (later && names !== later.join(' ')) throw new Error(`imported later: ${names}; expected ${later.join(' ')}`);

@@ -63,7 +63,8 @@ export interface SubscribeOptions {
 
 /**
  * One session, followed. Also an EventTarget: `message` (detail Message), `reset`, `gap`, `status`, `caughtup`, `error`
- * (detail Problem: final, such as session_not_found), `close`. Several subscriptions to the same session have a cursor each.
+ * (detail Problem: final, such as session_not_found), `close`. Several subscriptions to the same session have a cursor each; an
+ * iterator has its own too, which begins at the subscription's of the moment in which it is made.
  */
 export interface Subscription extends EventTarget, AsyncIterable<LogEvent> {
   readonly session: string;

@@ -139,7 +139,7 @@ class Connected extends EventTarget implements Connection {
     this.#sessions.delete(one);
     if (![...this.#sessions].some((other) => other.session === session)) {
       this.#voices.delete(session);
-      voice.close();
+      if (voice !== one) voice.close();
       for (const feed of this.#feeds) feed.remove(session);
     } // The others have cursors of their own, so one of them cannot go on for it.
     else if (voice === one) this.#speak(new Followed(this.#follow, session, one.position(), 0));

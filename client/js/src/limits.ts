@@ -29,7 +29,7 @@ export interface Limits {
   iteratorMax: number;
   /** Commands that may wait. */
   outboxMax: number;
-  /** An answer of the server may take this long. */
+  /** An answer of the server, or of auth, may take this long. */
   requestMs: number;
 }
 

@@ -147,3 +147,93 @@ test('nothing keeps a process alive after close', async () => {
     await rm(dir, { recursive: true });
   }
 });
+
+test('when the reader that spoke for the connection goes, another one\'s session is still heard, without a hole or a double', async () => {
+  await server.append('voice', drafts(5));
+  const c = client();
+  const heard: number[] = [];
+  c.onMessage((m) => m.kind === 'events' && heard.push(...m.events.map((e) => e.id)));
+  const first = c.session('voice');
+  const seen: number[] = [];
+  void (async () => {
+    for await (const e of c) seen.push(e.id);
+  })();
+  await until('the first events', () => heard.length === 5);
+  const second = c.session('voice', { after: 2 });
+  first.close();
+  await server.append('voice', drafts(3));
+  await until('the rest', () => second.cursor === 8 && heard.at(-1) === 8 && seen.at(-1) === 8);
+  expect(heard).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  expect(seen).toEqual(heard);
+  second.close();
+  await server.append('voice', drafts(1));
+  await sleep(100);
+  expect(heard).toHaveLength(8);
+});
+
+test('an iterator begins where it was made, however late it is asked', async () => {
+  await server.append('late', drafts(5));
+  const c = client({ session: 'late' });
+  const [all, one] = [c[Symbol.asyncIterator](), c.session('late', { after: 1 })];
+  const own = one[Symbol.asyncIterator]();
+  await until('the others have read it', () => one.caughtUp && one.cursor === 5);
+  expect((await all.next()).value).toMatchObject({ id: 1 });
+  expect((await own.next()).value).toMatchObject({ id: 2 });
+});
+
+test('an iterator over a subscription that has ended says why, and throw gives back what it was given', async () => {
+  await server.append('thrown', drafts(2));
+  const c = client();
+  const gone = c.session('nowhere');
+  await new Promise((done) => gone.addEventListener('close', done));
+  await expect(gone[Symbol.asyncIterator]().next()).rejects.toMatchObject({ problem: { code: 'session_not_found' } });
+  const it = c.session('thrown')[Symbol.asyncIterator]() as AsyncGenerator<LogEvent>;
+  await it.next();
+  await expect(it.throw(new Error('mine'))).rejects.toThrow('mine');
+});
+
+test('a place that is none is refused at once: the server would end all sessions for it', () => {
+  const c = client();
+  for (const at of [{ after: -1 }, { after: 1.5 }, { after: NaN }, { tail: -1 }]) expect(() => c.session('s', at)).toThrow(/whole numbers/);
+});
+
+test.each(['ws', 'sse', 'poll'] as const)('auth that rejects with nothing, or never answers, does not stop a connection over %s for ever', async (transport) => {
+  await server.append(`auth-${transport}`, drafts(2));
+  let asked = 0;
+  const bad = [() => Promise.reject(), () => new Promise<string>(() => {}), () => Promise.reject(new Error('not now'))];
+  const auth = () => bad[asked++]?.() ?? Promise.resolve('good');
+  const c = client({ transport, auth, limits: { requestMs: 200, helloMs: 300, baseMs: 5, maxMs: 20 } });
+  const sub = c.session(`auth-${transport}`);
+  await until('the events', () => sub.cursor === 2);
+  expect(asked).toBeGreaterThan(3);
+});
+
+test('over polls a tail is asked for alone, not as all of the session', async () => {
+  await server.append('tailed', drafts(20));
+  await server.append('other', drafts(1));
+  const asked: string[] = [];
+  let first = () => {};
+  const begun = new Promise<void>((done) => (first = done));
+  const slow: typeof fetch = async (input, init) => {
+    asked.push(String(input).replace(/.*\/v1/, ''));
+    first();
+    if (asked.length === 1) await sleep(100);
+    return fetch(input, init);
+  };
+  const c = client({ transport: 'poll', fetch: slow });
+  const sub = c.session('tailed', { tail: 2 });
+  await begun;
+  const other = c.session('other');
+  await until('both', () => sub.caughtUp && other.caughtUp);
+  expect(asked.filter((path) => path.includes('tailed:0'))).toEqual([]);
+  expect(sub.cursor).toBe(20);
+});
+
+test('a connection that is closed says nothing more, also when it was still loading', async () => {
+  const c = client({ share: true });
+  const states: string[] = [];
+  c.addEventListener('state', (e) => states.push((e as CustomEvent).detail.phase));
+  c.close();
+  await sleep(50);
+  expect(states).toEqual(['closed']);
+});

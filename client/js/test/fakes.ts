@@ -79,6 +79,8 @@ export interface World {
   /** What /v1/ws answers to a plain request; undefined: nobody answers. */
   answer: { status: number; code?: string } | undefined;
   checks: number;
+  /** What is asked by REST waits for this. */
+  asked: Promise<void>;
   random: number;
   /** Carriers that said hello ping every 10 s. */
   pings: boolean;
@@ -157,7 +159,7 @@ export function world(options: WorldOptions = {}): World {
     };
   const w: World = {
     clock, storage, carriers: [], states: [], offline: false, network: options.network ?? '', answer: { status: 426, code: 'upgrade_required' }, checks: 0,
-    random: 0.5, pings: true, script: {}, link: undefined as unknown as Link,
+    random: 0.5, pings: true, asked: Promise.resolve(), script: {}, link: undefined as unknown as Link,
     get last() {
       return w.carriers.at(-1)!;
     },
@@ -166,7 +168,7 @@ export function world(options: WorldOptions = {}): World {
   const rest = {
     token: async () => undefined,
     refuse: () => {},
-    request: async () => ({ head: 100, floor: 1 }) as never,
+    request: async () => (await w.asked, { head: 100, floor: 1 }) as never,
   };
   w.link = new Link({ base: 'http://h', rest, secured: false, env, limits: { ...defaults, ...options.limits }, transport: options.transport, transports: { ws: open('ws'), sse: open('sse'), poll: open('poll') } });
   w.link.onState((s) => w.states.push(s));

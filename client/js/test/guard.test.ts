@@ -117,3 +117,15 @@ test('any mixture of carriers, doubles and holes gives 1, 2, 3 …', () => {
     expect(got.length, `seed ${seed}`).toBe(g.cursor);
   }
 });
+
+test('a gap further on is a hole, like an event', () => {
+  const g = made({ after: 3 });
+  expect(pass(g, { type: 'gap', session: 's', from: 6, to: 9, reason: 'redacted' }, event(10))).toEqual([]);
+  expect(g.lost).toBe(true);
+  expect(g.position()).toMatchObject({ after: 3 });
+});
+
+test('the end of the session is heard also while something is missing', () => {
+  const g = made({});
+  expect(pass(g, event(5), event(6, 's', { type: 'error' }), { type: 'error', session: 's', code: 'session_not_found', detail: 'gone', retryable: false })).toEqual(['error']);
+});

@@ -439,3 +439,112 @@ describe('coming back', () => {
     expect(w.carriers).toHaveLength(2);
   });
 });
+
+/** What is asked by REST waits until the returned function is called. */
+function holdAnswers(w: World): () => void {
+  let go = () => {};
+  w.asked = new Promise((done) => (go = done));
+  return go;
+}
+const all = (c: FakeCarrier) => [...c.places.keys()].forEach((s) => c.hello(s));
+
+describe('changes that cross', () => {
+  test('a session that is added while a better transport is only being asked about is not forgotten', async () => {
+    const w = world();
+    w.answer = { status: 403 };
+    w.script = { ws: does.refuses, sse: does.refuses, poll: all };
+    w.link.follow(reader('s'));
+    await w.clock.go(59_900);
+    expect(w.link.state.transport).toBe('poll');
+    w.script.sse = all;
+    const answer = holdAnswers(w);
+    w.link.follow(reader('t', { tail: 3 }));
+    await w.clock.go(1_000);
+    w.link.follow(reader('b'));
+    await w.clock.go(100);
+    answer();
+    await w.clock.go(1_000);
+    expect(w.link.state.transport).toBe('sse');
+    expect([...w.last.places.keys()].sort()).toEqual(['b', 's', 't']);
+  });
+
+  test('a climb does not come between an event stream and the one that takes over from it', async () => {
+    const w = world();
+    w.answer = { status: 403 };
+    w.script = { ws: does.refuses, sse: all };
+    w.link.follow(reader('s'));
+    await w.clock.go(59_900);
+    const answer = holdAnswers(w);
+    w.link.follow(reader('t', { tail: 3 }));
+    await w.clock.go(1_000);
+    answer();
+    await w.clock.go(1_000);
+    expect(w.last).toMatchObject({ transport: 'sse', closed: false });
+    expect([...w.last.places.keys()]).toEqual(['s', 't']);
+  });
+
+  test('what is to be read apart is, also when the carrier is replaced meanwhile', async () => {
+    const w = world();
+    w.answer = { status: 403 };
+    w.script = { ws: does.refuses, sse: (c) => (c.hello('s'), c.places.has('_feed') && c.items({ type: 'error', session: '_feed', code: 'transport_disabled', detail: 'off', retryable: false })), poll: all };
+    w.link.follow(reader('s'));
+    await w.clock.go(59_900);
+    w.script.ws = all;
+    const { sse } = w.script;
+    let answer = () => {};
+    w.script.sse = (c) => ((answer = holdAnswers(w)), sse!(c));
+    w.link.follow(reader('_feed', { tail: 3 }));
+    await w.clock.go(1_000);
+    expect(w.link.state.transport).toBe('ws');
+    answer();
+    await w.clock.go(100);
+    expect(w.last.transport).toBe('poll');
+    expect([...w.last.places.keys()]).toEqual(['_feed']);
+  });
+
+  test('a reader that comes to a session that is being read hears nothing before its own hello, and asks for it once', async () => {
+    const w = world();
+    await start(w);
+    w.last.hello();
+    w.last.items(eventOf(1), eventOf(2));
+    const late = reader('s', { tail: 1 });
+    w.link.follow(late);
+    w.last.items(eventOf(3));
+    await w.clock.go(0);
+    w.last.items(eventOf(4));
+    expect(late.got).toEqual([]);
+    w.last.hello('s', { after: 0, head: 4 });
+    w.last.items(eventOf(5));
+    expect(late.got.map((i) => i.type)).toEqual(['hello', 'note']);
+    late.refuse = true;
+    w.last.items(eventOf(7));
+    late.refuse = false;
+    w.last.items(eventOf(8));
+    w.last.items(eventOf(9));
+    expect(late.got).toHaveLength(2);
+  });
+});
+
+test('a first page that takes longer than hello may is waited for as long as it comes', async () => {
+  const w = world({ transport: 'poll' });
+  await start(w, {});
+  for (let i = 0; i < 10; i++) {
+    await w.clock.go(3_000);
+    w.last.items();
+  }
+  expect(w.carriers).toHaveLength(1);
+  await w.clock.go(20_000);
+  expect(w.carriers.length).toBeGreaterThan(1);
+});
+
+test('what is read apart and falls silent is read anew', async () => {
+  const w = world();
+  w.script = {
+    ws: (c) => (c.hello('s'), c.items({ type: 'error', session: '_feed', code: 'transport_disabled', detail: 'off', retryable: false })),
+    poll: (c) => c.items(helloOf('_feed', 'poll')),
+  };
+  w.link.follow(reader('s'));
+  w.link.follow(reader('_feed'));
+  await w.clock.go(60_000);
+  expect(w.carriers.map((c) => [c.transport, c.closed, [...c.places.keys()].join()])).toEqual([['ws', false, 's,_feed'], ['poll', true, '_feed']]);
+});

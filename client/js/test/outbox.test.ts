@@ -473,3 +473,38 @@ describe('against the real server', () => {
     }
   });
 });
+
+describe('odd moments', () => {
+  it('a clock that is set back does not make a wait of hours', async () => {
+    const rest = new FakeRest();
+    const box = outbox({ rest });
+    void box.add({ session: 's1', command: 'prompt', body: { text: 'a' } });
+    await settled();
+    const { now } = Date;
+    await rest.last.refuse({ code: 'unreachable', retryable: true });
+    vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+    try {
+      await vi.waitFor(() => expect(rest.calls).toHaveLength(2));
+    } finally {
+      vi.restoreAllMocks();
+    }
+  });
+
+  it('a seen that is given after close is answered for too', async () => {
+    const box = outbox({ rest: new FakeRest() });
+    void box.add({ session: 's1', command: 'prompt', body: { text: 'a' } });
+    box.add({ session: 's1', command: 'seen', body: { id: 1 } }).catch(() => {});
+    await settled();
+    box.close();
+    await expect(box.add({ session: 's1', command: 'seen', body: { id: 2 } })).rejects.toBeInstanceOf(ProblemError);
+  });
+
+  it('a name that cannot stand in an address is refused, and holds nothing up', async () => {
+    const rest = new FakeRest();
+    rest.auto = () => ({});
+    const box = outbox({ rest });
+    await expect(box.add({ session: 's1', command: 'choose', body: { kontaskId: '\ud800', choice: 0 } })).rejects.toThrow();
+    expect(box.pending).toEqual([]);
+    await box.add({ session: 's1', command: 'prompt', body: { text: 'a' } });
+  });
+});

@@ -61,7 +61,7 @@ describe('the README', () => {
 
   it('has only blocks that are tried here', () => {
     expect(blocks.map((block) => block.language).filter((language) => !['sh', 'js', 'tsx'].includes(language))).toEqual([]);
-    expect(blocks.filter((block) => block.language === 'sh').map((block) => block.code)).toEqual(['npm install @konlog/client\n']);
+    expect(blocks.filter((block) => block.language === 'sh').map((block) => block.code)).toEqual(['npm install konlog-client-0.1.0.tgz\n']);
     expect(scripts).toHaveLength(Object.keys(prints).length);
   });
 

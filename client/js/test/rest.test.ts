@@ -125,6 +125,14 @@ describe('auth', () => {
     expect(asked).toBe(2);
   });
 
+  it('that never answers is not waited for without end, and asked again by the next', async () => {
+    let asked = 0;
+    const auth = () => (asked++ ? Promise.resolve('good') : new Promise<string>(() => {}));
+    const rest = new Rest(await guarded(() => 'good'), { auth, requestMs: 50 });
+    expect(await refused(rest.token())).toMatchObject({ code: 'unreachable', retryable: true });
+    expect(await rest.request('GET', '/', { timeoutMs: 5_000 })).toEqual({ ok: true });
+  });
+
   it('that fails says why, and may be tried again', async () => {
     const rest = new Rest(await guarded(() => 'good'), { auth: () => Promise.reject(new Error('login is down')), requestMs: 5_000 });
     expect(await refused(rest.request('GET', '/'))).toMatchObject({ code: 'unreachable', retryable: true, detail: 'auth gave no token: login is down' });

@@ -467,3 +467,15 @@ describe('over the platform’s own BroadcastChannel', () => {
     b.close();
   });
 });
+
+it('a follower is read for from its own place, whatever hello of another attach says', async () => {
+  const [browser, a, b] = await opened(2);
+  browser.append('s1', 20);
+  const reader = browser.read(b!, 's1');
+  reader.cursor = 0;
+  await browser.settle();
+  const remote = [...a!.links[0]!.follows][0]!.reader;
+  const hello = (after: number) => ({ type: 'hello', session: 's1', epoch: 'e1', floor: 1, head: 20, after, through: 20 }) as never;
+  remote.deliver([hello(10)]);
+  expect(remote.position()).toMatchObject({ after: 0 });
+});

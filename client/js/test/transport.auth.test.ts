@@ -228,3 +228,22 @@ test('a poll that is answered at once with nothing is not asked in a loop', asyn
   await new Promise((done) => setTimeout(done, 1_200));
   expect(asked).toBeLessThan(6);
 });
+
+test('a Retry-After that is a date does not do away with the back-off', async () => {
+  let asked = 0;
+  const url = await serve((_, r) => (asked++, json(r, 503, { code: 'shutting_down', detail: 'later' }, { 'Retry-After': new Date().toUTCString() })));
+  const { c } = client(url, { transport: 'sse', limits: { baseMs: 400, maxMs: 400 } });
+  await until('it waits', () => c.state.phase === 'waiting');
+  expect(c.state.retryAt).toBeGreaterThan(0);
+  await new Promise((done) => setTimeout(done, 400));
+  expect(asked).toBeLessThan(20);
+});
+
+test('that a frame was of no use to the server does not end a session', async () => {
+  const url = await serve(
+    (_, r) => json(r, 426, { code: 'upgrade_required' }),
+    (s) => s.on('message', () => [helloOf('s', 'ws', { head: 1 }), { type: 'error', session: 's', code: 'invalid_frame', detail: 'not subscribed to s', retryable: false }, eventOf(1)].forEach((i) => s.send(JSON.stringify(i)))),
+  );
+  const { got } = client(url, { transport: 'ws' });
+  await until('the event', () => got.length === 1);
+});

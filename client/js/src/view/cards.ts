@@ -3,8 +3,9 @@
 import { dataOf, type Kontask, type LogEvent } from '../types.js';
 import type { Board } from './board.js';
 import { Node, Roll } from './node.js';
+import { questionOptions } from './options.js';
 import type { KontaskItem, PlanItem, QuestionItem, TaskItem } from './types.js';
-import { bag, between, isBag, list, str } from './values.js';
+import { bag, between, list, str } from './values.js';
 
 /** Events that are about a kontask. */
 export type KontaskType = 'kontask_created' | 'kontask_ready' | 'kontask_updated' | 'kontask_chosen';
@@ -35,7 +36,7 @@ export class Cards {
       this.questions.set(requestId, node);
       this.board.place(node as Node, event);
     }
-    Object.assign(node.draft, { tool: str(d.tool), input: d.input, options: optionsOf(d.options) });
+    Object.assign(node.draft, { tool: str(d.tool), input: d.input, options: questionOptions(d.options) });
     this.open.questions.add(node);
     return true;
   }
@@ -158,14 +159,6 @@ export class Cards {
 
 function kontaskRecord(event: LogEvent): Kontask {
   return { session: event.session, createdAt: event.time, updatedAt: event.time } as Kontask;
-}
-
-/** The options of a question: texts, or objects that call them by one of the names that are in use. */
-function optionsOf(value: unknown): QuestionItem['options'] {
-  return list(value).slice(0, 100).map((o) => {
-    if (!isBag(o)) return { label: typeof o === 'string' ? o : JSON.stringify(o), value: o };
-    return { label: str(o.label) || str(o.name) || str(o.title) || str(o.value) || JSON.stringify(o), value: o.value ?? o.optionId ?? o.id ?? o };
-  });
 }
 
 const doneWords = /^(done|completed?|finished|closed|success)$/i;

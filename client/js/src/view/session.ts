@@ -57,6 +57,8 @@ class View implements SessionView {
   private head = 0;
   private pageSize = earlierFirst;
   private loading: Promise<void> | undefined;
+  /** Older events could not be read: before this moment (Date.now) they are not asked for again. */
+  private notBefore = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private waits = 0;
   private closed = false;
@@ -349,9 +351,11 @@ class View implements SessionView {
     const attempt = this.shown;
     if (this.loading) return this.loading;
     if (!attempt || attempt.abort.signal.aborted || attempt.window.start + 1 <= this.floor) return Promise.resolve();
+    // Who draws what failed may ask again by drawing: that must not become a loop.
+    if (Date.now() < this.notBefore) return Promise.resolve();
     if (attempt.window.full) {
+      if (this.problem !== full) this.changed();
       this.problem = full;
-      this.changed();
       return Promise.resolve();
     }
     this.loading = this.earlier(attempt, size).finally(() => {
@@ -377,8 +381,9 @@ class View implements SessionView {
         gaps = [...page.gaps, ...gaps];
       }
     } catch (error) {
-      if (attempt.abort.signal.aborted || error instanceof HistoryChanged) return;
-      this.problem = problemOf(error);
+      if (attempt.abort.signal.aborted) return;
+      this.notBefore = Date.now() + retryMs.first;
+      if (!(error instanceof HistoryChanged)) this.problem = problemOf(error);
       return;
     }
     if (attempt.abort.signal.aborted || window.start !== until) return;

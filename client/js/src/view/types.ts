@@ -1,6 +1,7 @@
 // A conversation as it is shown: what the fold of a log gives. Values are
 // replaced, never changed: whoever kept the old one sees by === what is new.
 import type { Kontask, LogEvent, Problem, Status } from '../types.js';
+import type { QuestionOption } from './options.js';
 
 interface Base {
   /** Id of the event that it was seen with first; the order of items, and their key. */
@@ -64,7 +65,7 @@ export interface QuestionItem extends Base {
   requestId: string;
   tool: string;
   input: unknown;
-  options: { label: string; value: unknown }[];
+  options: QuestionOption[];
   answer: { allow: boolean; by: string; message: string; option: unknown; time: string; id: number } | undefined;
   /** Neither answered nor closed by the end of its turn. */
   open: boolean;
