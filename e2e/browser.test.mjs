@@ -1,85 +1,15 @@
-// konlog under a real browser. The page is the server's own, the readers are a
-// plain EventSource and a plain WebSocket, and the server is killed while they
+// The carriers under a real browser: a plain EventSource and a plain WebSocket,
+// as the author of any page would use them, and the server is killed while they
 // read. The page keeps every id that it was given, so that a repeat or a hole
 // shows: nothing here hides a duplicate.
 
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { chromium } from 'playwright-core';
+import { levelWithin, useRig } from './rig.mjs';
 
-const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '..');
-const readyWithin = 10_000; // of a server that starts
-const levelWithin = 30_000; // of a page after the last append
-
-let work, binary, browser;
-
-before(async () => {
-  work = await mkdtemp(path.join(tmpdir(), 'konlog-e2e-'));
-  binary = path.join(work, 'konlog');
-  execFileSync('go', ['build', '-o', binary, './cmd/konlog'], { cwd: root, stdio: 'inherit' });
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
-  });
-});
-
-after(async () => {
-  await browser?.close();
-  await rm(work, { recursive: true, force: true });
-});
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
-// Server is the real binary on one port and one data directory, over restarts.
-class Server {
-  constructor(port, data) {
-    this.url = `http://127.0.0.1:${port}`;
-    this.args = ['serve', '--addr', `127.0.0.1:${port}`, '--data', data];
-  }
-
-  async start() {
-    this.log = '';
-    this.child = spawn(binary, this.args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.child.stdout.on('data', (d) => (this.log += d));
-    this.child.stderr.on('data', (d) => (this.log += d));
-    const end = Date.now() + readyWithin;
-    for (;;) {
-      try {
-        if ((await fetch(this.url + '/readyz')).ok) return;
-      } catch {}
-      if (this.child.exitCode !== null || Date.now() > end) throw new Error('the server does not start:\n' + this.log);
-      await pause(20);
-    }
-  }
-
-  async stop(signal) {
-    if (!this.child || this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const exit = once(this.child, 'exit');
-    this.child.kill(signal);
-    await exit;
-  }
-}
-
-async function startServer(t) {
-  const server = new Server(await freePort(), await mkdtemp(path.join(work, 'data-')));
-  t.after(() => server.stop('SIGKILL'));
-  await server.start();
-  return server;
-}
+const rig = useRig();
 
 // append sends one event until the server has answered for it. The key makes
 // the repeats harmless, so that event n is the session's n-th and no other.
@@ -117,13 +47,10 @@ async function produce(server, session, count, breaks) {
   await breaking;
 }
 
+// openPage gives a page of the server's origin without scripts: the console has readers of its own.
 async function openPage(t, server) {
-  const page = await browser.newPage();
-  t.after(() => page.close());
-  const errors = [];
-  page.on('pageerror', (err) => errors.push(String(err)));
-  await page.goto(server.url + '/');
-  return { page, errors };
+  const device = await rig.device(t);
+  return { page: await device.open(server.url + '/healthz'), errors: device.wrongs };
 }
 
 // readInPage starts both readers in the page, as a page's author would.
@@ -180,7 +107,7 @@ function checkEveryEventOnce(name, reader, count) {
 async function runThroughStops(t, signals) {
   const count = 150 * (signals.length + 1);
   const session = 'e2e';
-  const server = await startServer(t);
+  const server = await rig.server(t);
   await fetch(`${server.url}/v1/sessions/${session}`, { method: 'PUT' });
   const { page, errors } = await openPage(t, server);
   const resumed = [];
@@ -229,7 +156,7 @@ test('a page gets every event once while the server is stopped and started', asy
 });
 
 test('a page that opens late gets the whole history, then what follows', async (t) => {
-  const server = await startServer(t);
+  const server = await rig.server(t);
   await produce(server, 'late', 300, {});
   const { page } = await openPage(t, server);
   await page.evaluate(readInPage, 'late');
@@ -241,34 +168,8 @@ test('a page that opens late gets the whole history, then what follows', async (
   checkEveryEventOnce('WebSocket', got.ws, 330);
 });
 
-test('the page at / lists the session and shows its text as it streams', async (t) => {
-  const server = await startServer(t);
-  const { page, errors } = await openPage(t, server);
-  const shown = () => page.locator('#log').innerText();
-  await append(server, 'live', 1, { n: 1, text: 'word1 ' });
-  await page.locator('#sessions a', { hasText: 'live' }).click();
-  await page.waitForFunction(() => document.querySelector('#log').innerText.includes('word1'));
-  const lengths = [];
-  for (let n = 2; n <= 40; n++) {
-    await append(server, 'live', n, { n, text: `word${n} ` });
-    if (n % 10) continue;
-    await page.waitForFunction((w) => document.querySelector('#log').innerText.includes(w), `word${n}`);
-    lengths.push((await shown()).length);
-  }
-  assert.deepEqual(lengths, [...lengths].sort((a, b) => a - b), 'the text only grows');
-  const want = Array.from({ length: 40 }, (_, i) => `word${i + 1}`).join(' ');
-  assert.equal((await shown()).trim(), want);
-
-  await server.stop('SIGKILL');
-  await server.start();
-  await append(server, 'live', 41, { n: 41, text: 'again' });
-  await page.waitForFunction(() => document.querySelector('#log').innerText.endsWith('again'));
-  assert.equal((await shown()).trim(), want + ' again', 'nothing is shown twice after a restart');
-  assert.deepEqual(errors, [], 'errors in the page');
-});
-
 test('a page comes back although a reader that takes in nothing makes the stop long', async (t) => {
-  const server = await startServer(t);
+  const server = await rig.server(t);
   const { page } = await openPage(t, server);
   const text = 'x'.repeat(900_000); // twenty of these fill every buffer on the way
   for (let n = 1; n <= 20; n++) await append(server, 'long', n, { n, text });

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -70,7 +70,7 @@ class Recording {
   }
 }
 
-async function openFile(t, file, options = {}) {
+async function openFile(t, file, options = {}, hash = '') {
   const page = await browser.newPage(options);
   t.after(() => page.close());
   const errors = [];
@@ -79,12 +79,27 @@ async function openFile(t, file, options = {}) {
     errors.push('a dialog: ' + d.message());
     d.dismiss();
   });
-  await page.goto(pathToFileURL(file).href);
-  await page.addStyleTag({ content: 'section { content-visibility: visible !important }' }); // innerText leaves out what is not drawn
+  await page.goto(pathToFileURL(file).href + hash);
+  await page.waitForSelector('[data-testid=conversation]');
+  await settled(page);
   return { page, errors };
 }
 
-const shown = (page) => page.locator('#scene').innerText();
+// settled waits until the page shows the event that it says it is at.
+const settled = (page) =>
+  page.waitForFunction(() => {
+    const at = /event ([\d,]+) of/.exec(document.querySelector('[data-testid=replay-place]').textContent)[1].replaceAll(',', '');
+    const log = document.querySelector('[data-testid=conversation]');
+    return log.dataset.phase === 'replay' && Number(log.dataset.last) === Number(at) && Number(at) > 0;
+  });
+
+const shown = (page) => page.locator('[data-testid=conversation]').innerText();
+const lastShown = async (page) => Number(await page.locator('[data-testid=conversation]').getAttribute('data-last'));
+
+async function press(page, key) {
+  await page.keyboard.press(key);
+  await settled(page);
+}
 
 // aSession holds one of all that a person looks for.
 function aSession(name) {
@@ -113,69 +128,102 @@ function aSession(name) {
 }
 
 test('the page shows the whole session at once, and nothing leaves it', async (t) => {
-  const { page, errors } = await openFile(t, await aSession('whole').export());
+  const file = await aSession('whole').export();
+  const { page, errors } = await openFile(t, file);
   const text = await shown(page);
-  for (const want of ['First prompt </script>', 'Thinking', 'One two three.', 'Bash', 'ls -1', 'a.txt', '✗ denied by maria', 'x.unknown', '✓ done', 'The card', '✓ Ship it', 'Wait', 'Second prompt', 'overloaded', '✗ error']) {
+  for (const want of ['First prompt', 'One two three.', 'Bash', 'ls -1', 'Write', 'maria', 'x.unknown', 'Done', 'The card', 'Ship it', 'Second prompt', 'overloaded']) {
     assert.ok(text.includes(want), `${want} is not in:\n${text}`);
   }
-  assert.ok(!text.includes('A quiet thought.'), 'thinking is open');
-  await page.locator('details.tool').first().click();
-  assert.ok((await shown(page)).includes('"command": "ls -1"'), 'the tool does not open');
-  const card = page.frameLocator('iframe.output');
-  await card.last().getByText('Ready to go').waitFor();
-  await card.last().locator('a').click();
-  assert.equal(await page.locator('iframe.output').last().getAttribute('sandbox'), '', 'the card may do something');
+  await page.locator('[data-item=tool]').first().locator('[data-fold]').first().click();
+  assert.ok((await shown(page)).includes('a.txt'), 'the tool does not open');
+  await page.locator('[data-item=kontask]').getByRole('button', { name: /details/i }).click();
+  const frame = page.locator('iframe[data-testid=kontask-output]');
+  const card = page.frameLocator('iframe[data-testid=kontask-output]');
+  await card.getByText('Ready to go').waitFor();
+  await card.locator('a').click();
+  assert.equal(await frame.getAttribute('sandbox'), '', 'the card may do something');
   assert.equal(await page.title(), 'whole · konlog');
   assert.deepEqual(errors, []);
   assert.deepEqual(asked, [], 'the page asked a server');
-  assert.equal(await page.locator('#turns button').count(), 2);
+  assert.equal(await page.locator('[data-turn-link]').count(), 2);
 });
 
-test('it replays text as it came, waits no longer than three seconds, and ends as it began', async (t) => {
-  const { page, errors } = await openFile(t, await aSession('paced').export());
-  const whole = await shown(page);
-  const total = await page.evaluate('total');
-  assert.ok(total > 3000 && total < 8000, `the replay takes ${total} ms`);
-  const texts = [];
-  await page.keyboard.press('Home');
-  assert.equal((await shown(page)).trim(), '', 'something is there before the beginning');
-  for (let i = 0; i < 40; i++) {
-    await page.keyboard.press('ArrowRight');
+test('it steps through every event, forwards and backwards to the same', async (t) => {
+  const { page, errors } = await openFile(t, await aSession('steps').export());
+  const whole = await shown(page), last = await lastShown(page);
+  await press(page, 'Home');
+  const texts = [await shown(page)];
+  for (let id = 2; id <= last; id++) {
+    await press(page, 'ArrowRight');
+    assert.equal(await lastShown(page), id, 'an event is passed over');
     texts.push(await shown(page));
   }
   assert.equal(texts.at(-1), whole, 'stepping to the end gives something else');
-  assert.ok(!texts[1].includes('Bash') && !texts[2].includes('a.txt'), 'what comes later is there early');
-  for (const [ms, want] of [[299, ''], [300, 'One'], [799, 'One'], [800, 'One two'], [1300, 'One two three.'], [900, 'One two']]) {
-    await page.evaluate((ms) => go(before(clock, ms), ms), ms);
-    assert.equal(await page.evaluate(() => (document.querySelector('.text').hidden ? '' : document.querySelector('.text').textContent)), want, `at ${ms} ms`);
+  assert.ok(!texts[6].includes('Bash') && !texts[8].includes('Write'), 'what comes later is there early');
+  assert.ok(texts[3].includes('One') && !texts[3].includes('two') && texts[4].includes('One two') && !texts[4].includes('three'), 'text does not come as it came');
+  for (let id = last - 1; id >= last - 6; id--) {
+    await press(page, 'ArrowLeft');
+    assert.equal(await shown(page), texts[id - 1], `going back to event ${id} leaves a trace`);
   }
-  await page.keyboard.press('End');
-  assert.equal(await shown(page), whole, 'going back and forth leaves a trace');
+  await press(page, 'Home');
+  await press(page, 'Shift+ArrowRight');
+  assert.ok((await shown(page)).includes('Second prompt'), 'the next turn is not its prompt');
+  await press(page, 'Shift+ArrowLeft');
+  assert.equal(await lastShown(page), 1);
+  assert.deepEqual(errors, []);
+});
 
-  await page.selectOption('#speed', '0');
-  await page.click('#play');
-  await page.waitForFunction(() => cursor === end && !playing, null, { timeout: 20_000 });
+test('it plays at its pace, waits no longer than three seconds, and ends whole', async (t) => {
+  const { page, errors } = await openFile(t, await aSession('paced').export());
+  const whole = await shown(page);
+  const total = await page.locator('[data-testid=replay-clock]').innerText();
+  assert.match(total, /\/ 0:0[5-7]/, `a minute of waiting is to be cut: ${total}`);
+  await page.getByLabel('Skip idle').uncheck();
+  assert.match(await page.locator('[data-testid=replay-clock]').innerText(), /\/ 1:0/, 'the waiting is not there when it is asked for');
+  await page.getByLabel('Skip idle').check();
+
+  await page.selectOption('[data-testid=speed]', '50');
+  await page.click('[data-testid=play]');
+  await page.waitForFunction(() => /Pause/.test(document.querySelector('[data-testid=play]').textContent));
+  await page.waitForFunction(() => /Play/.test(document.querySelector('[data-testid=play]').textContent), null, { timeout: 20_000 });
+  await settled(page);
   assert.equal(await shown(page), whole);
-  await page.selectOption('#speed', '16');
-  await page.click('#play');
-  await page.waitForFunction(() => playing && at > 500 && cursor < end);
-  await page.keyboard.press('Escape');
-  await page.locator('#log').focus();
+
+  await page.selectOption('[data-testid=speed]', '0.5');
+  await page.click('[data-testid=play]');
+  await page.waitForFunction(() => Number(document.querySelector('[data-testid=conversation]').dataset.last) > 2);
+  await page.locator('[data-testid=conversation]').focus();
   await page.keyboard.press(' ');
-  assert.equal(await page.evaluate('playing'), 0, 'the space bar does not pause');
-  await page.locator('#turns button').nth(1).click();
+  await settled(page);
+  const paused = await lastShown(page);
+  await page.waitForTimeout(500);
+  assert.equal(await lastShown(page), paused, 'the space bar does not pause');
+  await page.locator('[data-turn-link]').nth(1).click();
+  await settled(page);
   assert.ok((await shown(page)).includes('Second prompt'), 'a turn of the list is not shown');
   assert.deepEqual(errors, []);
+});
+
+test('a link to an event opens it there', async (t) => {
+  const file = await aSession('linked').export();
+  const { page } = await openFile(t, file, {}, '#/s/linked?id=5');
+  assert.equal(await lastShown(page), 5);
+  const bar = page.locator('[data-testid=scrubber]');
+  assert.match(await bar.getAttribute('aria-valuetext'), /^event 5, text_delta, 0:0\d of 0:0\d$/);
+  const box = await bar.boundingBox();
+  await page.mouse.click(box.x + box.width - 1, box.y + box.height / 2);
+  await settled(page);
+  assert.equal(await lastShown(page), 19, 'the end of the bar is not the end of the recording');
 });
 
 test('it fits a phone and a desk, light and dark', async (t) => {
   const file = await aSession('sizes').export();
   for (const [width, height, colorScheme] of [[390, 844, 'dark'], [1280, 800, 'light']]) {
     const { page } = await openFile(t, file, { viewport: { width, height }, colorScheme });
-    const wide = await page.evaluate(() => [document.documentElement.scrollWidth, document.querySelector('#log').scrollWidth - document.querySelector('#log').clientWidth]);
+    const wide = await page.evaluate(() => [document.documentElement.scrollWidth, document.querySelector('[data-testid=conversation]').scrollWidth - document.querySelector('[data-testid=conversation]').clientWidth]);
     assert.deepEqual(wide, [width, 0], `at ${width} px something is wider than the page`);
-    for (const id of ['play', 'back', 'step', 'bar', 'speed']) {
-      const box = await page.locator('#' + id).boundingBox();
+    for (const id of ['play', 'scrubber', 'speed', 'replay-clock']) {
+      const box = await page.locator(`[data-testid=${id}]`).boundingBox();
       assert.ok(box && box.x >= 0 && box.x + box.width <= width && box.y + box.height <= height, `${id} is out of sight at ${width} px`);
     }
   }
@@ -191,8 +239,12 @@ test('50,000 deltas open fast', async (t) => {
   assert.ok((await shown(page)).includes('word49999'), 'the last word is not there');
   const took = Date.now() - began;
   assert.ok(took < opensWithin, `it took ${took} ms`);
-  await page.evaluate(() => go(before(clock, total / 2), total / 2));
-  const half = await shown(page);
-  assert.ok(half.includes('word24000 ') && !half.includes('word26000 '), 'the middle of the replay is not half of the text');
-  t.diagnostic(`opened in ${took} ms`);
+  const box = await page.locator('[data-testid=scrubber]').boundingBox();
+  await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+  await settled(page);
+  const half = await shown(page), at = await lastShown(page);
+  assert.ok(at > 24_000 && at < 26_000, `the middle of the bar is event ${at}`);
+  // Event n holds word n - 3.
+  assert.ok(half.includes(`word${at - 3}`) && !half.includes(`word${at - 2}`), 'what is shown is not what had come by then');
+  t.diagnostic(`opened in ${took} ms, ${(await stat(file)).size} bytes`);
 });
