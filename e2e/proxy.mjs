@@ -11,7 +11,7 @@ export const bufferBytes = 256 * 1024;
 
 /** What can be done to each way of reading. */
 export const faults = {
-  ws: ['pass', 'refuse', 'hang'],
+  ws: ['pass', 'refuse', 'hang', 'drop'], // drop: the next one ends without an answer
   sse: ['pass', 'refuse', 'hang', 'buffer'],
   poll: ['pass', 'refuse'],
   api: ['pass', 'refuse', 'lose'], // lose: what is sent arrives, and nobody hears that it did
@@ -160,6 +160,10 @@ export class Proxy {
   #upgrade(request, socket, head) {
     this.#note('ws', request);
     if (this.ws === 'hang') return;
+    if (this.ws === 'drop') {
+      this.ws = 'pass';
+      return socket.destroy();
+    }
     if (this.ws === 'refuse') {
       socket.end(`HTTP/1.1 ${this.status.ws} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
       return;

@@ -112,7 +112,9 @@ describe('a network with', { concurrency }, () => {
     await carriedBy(subject, 'ws');
     for (const share of [0.2, 0.4, 0.6, 0.8]) {
       await producer.part(share);
+      proxy.ws = 'drop';
       proxy.cut();
+      await until(async () => (proxy.ws === 'pass' && proxy.open.ws === 1) || `next upgrade: ${proxy.ws}, open: ${JSON.stringify(proxy.open)}, ${proxy.log.slice(-6)}`, 'the WebSocket being there again');
     }
     await stage.finish(t);
     assert.equal(await transport(subject), 'ws');

@@ -1,6 +1,6 @@
 import type { Ack, Command, Pending } from '@konlog/client';
 import { ProblemError } from '@konlog/client';
-import type { Conversation, Item, KontaskItem, QuestionItem, ViewSnapshot } from '@konlog/client/view';
+import { questionOptions, type Conversation, type Item, type KontaskItem, type QuestionItem, type ViewSnapshot } from '@konlog/client/view';
 import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Actions } from '../src/session/context';
 import { ConversationView } from '../src/session/ConversationView';
 import { hasScript } from '../src/session/KontaskOutput';
-import { denies } from '../src/session/Question';
+import { Tray } from '../src/session/Tray';
 import { changeWords } from '../src/session/useSession';
 import { conversation } from './made';
 
@@ -53,6 +53,40 @@ afterEach(() => {
   host.remove();
 });
 
+it('the tray lists some of very many, and says how many there are', async () => {
+  const questions = Array.from({ length: 10_000 }, (_, i) => question({ id: i + 1, requestId: `q-${i}` }));
+  act(() => render(<Tray questions={questions} kontasks={[kontask()]} onGo={() => {}} />, host));
+  await click('[data-testid=tray]');
+  expect(host.querySelectorAll('.tray-list button').length).toBe(100);
+  expect(host.textContent).toContain('10,001 waiting');
+  expect(host.textContent).toContain('9,901 further ones');
+});
+
+describe('a row that is in use', () => {
+  const many = (item: Item, n: number): Conversation => {
+    const made = holding(item);
+    const rest = conversation(n, 100).sections[0]!.items;
+    return { ...made, last: 100 + n, sections: [{ ...made.sections[0]!, items: [item, ...rest] }] };
+  };
+  const grow = (item: Item, n: number) => act(() => render(<ConversationView conversation={many(item, n)} session="s1" live actions={actions} />, host));
+
+  it('is not released by what comes while somebody writes in it', async () => {
+    show(question());
+    await click('.button.quiet');
+    const field = find<HTMLTextAreaElement>('.ask-deny textarea');
+    act(() => field.focus());
+    for (let n = 10; n <= 400; n += 30) grow(question(), n);
+    expect(host.contains(field)).toBe(true);
+    expect(find('[data-testid=to-end]')).not.toBeNull();
+  });
+
+  it('is released by them when nobody does', () => {
+    show(question());
+    for (let n = 10; n <= 400; n += 30) grow(question(), n);
+    expect(find('[data-item=question]')).toBeNull();
+  });
+});
+
 describe('a question', () => {
   it('is answered once, with who answered, and cannot be answered again while that is on its way', async () => {
     show(question());
@@ -70,6 +104,31 @@ describe('a question', () => {
     expect(host.textContent).toContain('by phone');
     expect(host.textContent).toContain('use staging');
     expect(find('[data-testid=allow]')).toBeNull();
+  });
+
+  it.each([true, false])('still shows what was asked once it is answered (%s), all of it at a press', async (allow) => {
+    show(question({ open: false, tool: 'Write', input: { command: 'make test', description: 'Runs the tests' }, answer: { allow, by: '', message: '', option: undefined, time: base.time, id: 6 } }));
+    expect(find('.question .fold-short').textContent).toBe('make test');
+    expect(find('.question-input')).toBeNull();
+    await click('.question .fold');
+    expect(find('.question-input').textContent).toContain('Runs the tests');
+    expect(find('.question .fold').getAttribute('aria-expanded')).toBe('true');
+  });
+
+  it.each<[string, unknown, string[]]>([
+    ['plain', { question: 'Which port?' }, ['Which port?']],
+    ['a string', 'Which port?', ['Which port?']],
+    ['several with options', { questions: [{ question: 'Which port?', header: 'Port', options: [{ label: '80', description: 'the usual' }, { label: '81' }] }] }, ['Which port?', '80 – the usual']],
+    ['with more', { question: 'Which port?', host: 'a.example' }, ['Which port?', 'a.example']],
+  ])('in words is shown as words: %s', (_, input, words) => {
+    show(question({ tool: 'AskUserQuestion', input }));
+    for (const word of words) expect(find('.question-input').textContent).toContain(word);
+    expect(find('.question-input').textContent).not.toContain('question');
+  });
+
+  it('that is no words is shown as it came', () => {
+    show(question({ tool: 'X', input: { questions: [{ odd: 7 }] } }));
+    expect(find('.question-input').textContent).toContain('odd');
   });
 
   it('says honestly when somebody else was first, with something else', async () => {
@@ -103,12 +162,28 @@ describe('a question', () => {
   });
 
   it('offers its own options, and knows which of them say no', async () => {
-    show(question({ options: [{ label: 'Once', value: { optionId: 'a', kind: 'allow_once' } }, { label: 'Always', value: { optionId: 'b', kind: 'allow_always' } }, { label: 'Reject', value: { optionId: 'c', kind: 'reject_once' } }] }));
+    show(question({ options: questionOptions([{ label: 'Once', value: { optionId: 'a', kind: 'allow_once' } }, { label: 'Always', value: { optionId: 'b', kind: 'allow_always' } }, { label: 'Reject', value: { optionId: 'c', kind: 'reject_once' } }]) }));
     expect(find('[data-testid=allow]').textContent).toBe('Once');
     await click('[data-testid=deny]');
     expect(sent[0]!.body).toMatchObject({ allow: false, option: { optionId: 'c' } });
-    expect(denies({ label: 'No, and tell it', value: 'no' })).toBe(true);
-    expect(denies({ label: 'Notify me', value: 'notify' })).toBe(false);
+  });
+
+  it.each([
+    ['by the kind that the agent names, whatever the words and ids are', [{ optionId: '1', name: 'Ja', kind: 'allow_once' }, { optionId: '2', name: 'Nein', kind: 'reject_once' }], ['1', '2']],
+    ['with words that begin like a no', [{ label: 'Notify me', value: 'notify' }, { label: 'No limits', value: 'all', kind: 'allow_always' }], ['notify', 'all']],
+  ])('never takes a no for a yes: options %s', async (_, options, [, second]) => {
+    const made = questionOptions(options);
+    expect(made.map((o) => o.denies)).toEqual([false, second === '2']);
+    if (second !== '2') return;
+    show(question({ options: made }));
+    await click('[data-testid=deny]');
+    expect(sent[0]!.body).toMatchObject({ allow: false, option: second });
+  });
+
+  it.each([[{ command: 'echo \u202e; fr- mr' }], [{ other: 'echo \u202e; fr- mr' }], [{ file_path: 'a', old_string: 'x', new_string: '\u202e; fr- mr' }]])('shows what it asks for in the order in which it runs: %j', (input) => {
+    show(question({ input }));
+    expect(find('.question-input').textContent).toContain('‹U+202E›; fr- mr');
+    expect(host.textContent).not.toContain('\u202e');
   });
 
   it('takes keys while the focus is in it, but not in its field', async () => {
@@ -179,5 +254,13 @@ describe('what is said aloud', () => {
     expect(changeWords(snap({}), snap({ questions: [question()] }))).toContain('may it use Bash');
     expect(changeWords(snap({ questions: [question()] }), snap({ questions: [question({ last: 7 })] }))).toBe('');
     expect(changeWords(snap({}), snap({ kontasks: [kontask()] }))).toBe('Kontask: Green');
+  });
+
+  it('is found out by one look at each of thousands', () => {
+    let reads = 0;
+    const all = Array.from({ length: 2_000 }, (_, i) => ({ ...question(), get requestId() { return reads++, `q-${i}`; } }));
+    expect(changeWords(snap({ questions: all }), snap({ questions: [...all] }))).toBe('');
+    expect(changeWords(snap({ questions: all }), snap({ questions: [...all, question({ requestId: 'new', tool: 'Write' })] }))).toContain('Write');
+    expect(reads).toBeLessThan(10 * all.length);
   });
 });

@@ -93,6 +93,20 @@ describe('what a text can do', () => {
   });
 });
 
+describe('text that nobody would write', () => {
+  it.each(['*a_', '_a*', '**a_', '*a*b_c'])('is shown without holding up the page: %s', (unit) => {
+    const text = unit.repeat(3_000);
+    const began = performance.now();
+    expect(show(renderMarkdown(text)).join('')).toContain('a');
+    expect(performance.now() - began).toBeLessThan(4_000);
+  });
+
+  it('takes no emphasis from what people write', () => {
+    const text = 'a *b* __c__ snake_case\n'.repeat(40);
+    expect(show(renderMarkdown(text)).join('').match(/<em>b<\/em> <strong>c<\/strong> snake_case/g)).toHaveLength(40);
+  });
+});
+
 it.each([
   ['https://example.com/a?b=c#d', true],
   ['mailto:a@example.com', true],

@@ -267,3 +267,13 @@ describe('looking marks as seen', () => {
     vi.useRealTimers();
   });
 });
+
+test('a list that grows for weeks lets the quietest rows go, and none that is needed', () => {
+  const model = new Model();
+  const feed = (session: string, type: string, n: number, data: object = {}) => model.apply({ id: n, session: '_feed', type, time: new Date(n * 1000).toISOString(), data: { session, id: 1, ...data } } as LogEvent);
+  for (let n = 1; n <= 50; n++) feed(`s${n}`, 'session_created', n);
+  feed('s1', 'permission_request', 51, { requestId: 'q', id: 2 });
+  model.rows.set('s1', { ...model.rows.get('s1')!, updatedAt: 0 });
+  model.trim(10, needsPerson);
+  expect([...model.rows.keys()].sort()).toEqual(['s1', 's42', 's43', 's44', 's45', 's46', 's47', 's48', 's49', 's50']);
+});

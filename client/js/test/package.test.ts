@@ -31,9 +31,9 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 describe('the package', () => {
-  it('has its code, its types, its README, and nothing else', () => {
-    for (const file of ['package.json', 'README.md', ...['index', 'view/index', 'react'].flatMap((name) => [`dist/${name}.js`, `dist/${name}.d.ts`])]) expect(listed).toContain(file);
-    expect(listed.filter((file) => !/^(dist\/.+\.(js|d\.ts)|package\.json|README\.md)$/.test(file))).toEqual([]);
+  it('has its code, its types, its README, its licence, and nothing else', () => {
+    for (const file of ['package.json', 'README.md', 'LICENSE', ...['index', 'view/index', 'react'].flatMap((name) => [`dist/${name}.js`, `dist/${name}.d.ts`])]) expect(listed).toContain(file);
+    expect(listed.filter((file) => !/^(dist\/.+\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/.test(file))).toEqual([]);
   });
 
   it('needs no other package, and names only what is there', () => {

@@ -1,15 +1,17 @@
-import { ProblemError } from '@konlog/client';
+import { questionOptions } from '@konlog/client/view';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { announce } from '../app/announce';
-import { connection } from '../app/connection';
+import { connection, pending } from '../app/connection';
 import { link } from '../app/route';
 import { Ago } from '../parts/Ago';
 import { Badge } from '../parts/Badge';
 import { clip } from '../parts/format';
 import { Icon, type IconName } from '../parts/Icon';
+import { byHere, pendingFate, refusal } from '../session/answers';
+import { choicesOf } from '../session/choices';
 import { markAllSeen } from '../sessions/store';
-import { choices, subject, type Card, type Entry, type Question } from './items';
+import { subject, type Card, type Entry, type Question } from './items';
 
 const SUBJECT_MAX = 600;
 
@@ -20,12 +22,13 @@ export function EntryRow({ entry }: { entry: Entry }) {
       return <QuestionRow entry={entry} question={entry.question} />;
     case 'kontask':
       return <KontaskRow entry={entry} card={entry.card} />;
+    case 'failed':
     case 'ended': {
       const { success, reason, id } = entry.ended;
       const stopped = reason === 'stopped';
       return (
         <Row entry={entry} at={id} icon={success ? 'check' : stopped ? 'stop' : 'warning'} tone={success ? 'ok' : stopped ? '' : 'bad'} what={success ? 'Finished' : stopped ? 'Stopped' : `Failed${reason && reason !== 'error' ? `: ${reason}` : ''}`} brief>
-          <button type="button" class="icon-button" aria-label="Mark as seen" title="Mark as seen" onClick={() => void markAllSeen([{ session: entry.session.id, id }]).catch(() => undefined)}>
+          <button type="button" class="icon-button" aria-label="Mark as seen" title="Mark as seen" onClick={() => void markAllSeen([{ session: entry.session.id, id }])}>
             <Icon name="check" />
           </button>
         </Row>
@@ -35,43 +38,40 @@ export function EntryRow({ entry }: { entry: Entry }) {
 }
 
 function QuestionRow({ entry, question }: { entry: Entry; question: Question }) {
-  const send = useSend(entry.session.id, 'answer');
-  const options = choices(question.options);
+  const send = useSend(entry.session.id, 'answer', question.requestId);
+  const options = questionOptions(question.options);
+  const yes = options.filter((o) => !o.denies);
+  const no = options.filter((o) => o.denies);
   const about = subject(question.input);
-  const answer = (allow: boolean, option?: unknown) => send.run({ requestId: question.requestId, allow, ...(option !== undefined && { option }) }, allow ? 'Allowed' : 'Denied');
+  const answer = (allow: boolean, option?: unknown) => send.run({ requestId: question.requestId, allow, by: byHere(), ...(option !== undefined && { option }) }, allow ? 'Allowed' : 'Denied');
   return (
     <Row entry={entry} at={question.id} icon="question" tone="warn" what={question.tool ? `Asks to use ${question.tool}` : 'Asks you'} marks={{ 'data-item': 'question', 'data-request': question.requestId }}>
       {about && <pre class="inbox-about">{clip(about, SUBJECT_MAX)}</pre>}
       <div class="row">
-        {options.length > 0 ? (
-          options.map((o) => (
-            <button key={o.label} type="button" class="button" disabled={send.busy} onClick={() => answer(true, o.value)}>
-              {o.label}
-            </button>
-          ))
-        ) : (
-          <button type="button" class="button primary" data-testid="allow" disabled={send.busy} onClick={() => answer(true)}>
-            Allow
+        {(yes.length > 0 ? yes : [{ label: 'Allow', value: undefined }]).map((o, i) => (
+          <button key={i} type="button" class={`button ${yes.length === 0 ? 'primary' : ''}`} data-testid={i === 0 ? 'allow' : undefined} disabled={send.busy} onClick={() => answer(true, o.value)}>
+            {o.label}
           </button>
-        )}
-        <button type="button" class="button danger" data-testid="deny" disabled={send.busy} onClick={() => answer(false)}>
-          Deny
-        </button>
+        ))}
+        {(no.length > 0 ? no : [{ label: 'Deny', value: undefined }]).map((o, i) => (
+          <button key={i} type="button" class="button danger" data-testid={i === 0 ? 'deny' : undefined} disabled={send.busy} onClick={() => answer(false, o.value)}>
+            {o.label}
+          </button>
+        ))}
       </div>
-      <Trouble text={send.trouble} />
+      <Said send={send} />
     </Row>
   );
 }
 
 function KontaskRow({ entry, card }: { entry: Entry; card: Card }) {
-  const send = useSend(entry.session.id, 'choose');
-  const options = choices(card.choices);
+  const send = useSend(entry.session.id, 'choose', card.kontaskId);
   return (
     <Row entry={entry} at={card.ready} icon="kontask" tone="accent" what={card.title || 'Kontask'} badge={card.status} marks={{ 'data-item': 'kontask', 'data-kontask': card.kontaskId }}>
       {card.description && <p class="dim">{clip(card.description, SUBJECT_MAX)}</p>}
       <div class="row">
-        {options.map((o, i) => (
-          <button key={o.label} type="button" class={`button ${o.primary ? 'primary' : ''}`} data-choice={i} disabled={send.busy} onClick={() => send.run({ kontaskId: card.kontaskId, choice: i }, `Chosen: ${o.label}`)}>
+        {choicesOf(card.choices).map((o, i) => (
+          <button key={i} type="button" class={`button ${o.primary ? 'primary' : ''}`} data-choice={o.value} title={o.value} disabled={send.busy} onClick={() => send.run({ kontaskId: card.kontaskId, choice: o.value }, `Chosen: ${o.label}`)}>
             {o.label}
           </button>
         ))}
@@ -79,7 +79,7 @@ function KontaskRow({ entry, card }: { entry: Entry; card: Card }) {
           Open the card
         </a>
       </div>
-      <Trouble text={send.trouble} />
+      <Said send={send} />
     </Row>
   );
 }
@@ -124,30 +124,32 @@ function Row({ entry, at, icon, tone, what, badge, marks = {}, brief = false, ch
   );
 }
 
-function Trouble({ text }: { text: string }) {
-  return text ? (
-    <p class="problem" role="alert">
-      {text}
-    </p>
-  ) : null;
+function Said({ send }: { send: Send }) {
+  if (send.trouble) return <p class="problem" role="alert">{send.trouble}</p>;
+  return send.waiting ? <p class="dim" role="status">Kept here; it is sent when the server is back.</p> : null;
 }
 
-/** Sends a command once at a time. The row stays until the feed takes it away, so nothing is claimed too early. */
-function useSend(session: string, command: 'answer' | 'choose') {
-  const busy = useSignal(false);
+type Send = ReturnType<typeof useSend>;
+
+/** Sends a command once at a time, also when it waits since before a reload. The row stays until the feed takes it away, so nothing is claimed too early. */
+function useSend(session: string, command: 'answer' | 'choose', about: string) {
+  const sent = useSignal(false);
   const trouble = useSignal('');
+  const kept = pendingFate(pending.value, session, command, about);
   return {
-    busy: busy.value,
-    trouble: trouble.value,
+    busy: sent.value || kept?.state === 'pending',
+    waiting: kept?.state === 'pending' && kept.waiting,
+    trouble: trouble.value || (kept?.state === 'refused' ? kept.say : ''),
     async run(body: Record<string, unknown>, said: string) {
-      busy.value = true;
+      if (kept?.state === 'refused' && kept.key) connection.dropPending(kept.key);
+      sent.value = true;
       trouble.value = '';
       try {
         const { duplicate } = await connection.send({ session, command, body });
         announce(duplicate ? 'It was answered before, elsewhere' : said);
       } catch (error) {
-        trouble.value = error instanceof ProblemError ? error.message : 'That could not be sent.';
-        busy.value = false;
+        trouble.value = refusal(error);
+        sent.value = false;
       }
     },
   };

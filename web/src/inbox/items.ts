@@ -1,5 +1,6 @@
 // What waits for a person, as GET /v1/inbox tells it.
 import type { SessionInfo } from '@konlog/client';
+import { askedShort } from '../session/asked';
 
 export interface Item {
   session: SessionInfo;
@@ -36,39 +37,26 @@ export interface Card {
 export type Entry =
   | { kind: 'question'; key: string; session: SessionInfo; time: number; question: Question }
   | { kind: 'kontask'; key: string; session: SessionInfo; time: number; card: Card }
-  | { kind: 'ended'; key: string; session: SessionInfo; time: number; ended: NonNullable<Item['ended']> };
+  | { kind: 'failed' | 'ended'; key: string; session: SessionInfo; time: number; ended: NonNullable<Item['ended']> };
 
-/** The rows: questions first, since somebody stands still for them, then kontasks, then results; the newest of each first. */
+/** The rows: questions first, since somebody stands still for them, then kontasks, then what failed, then results; the newest of each first. */
 export function entries(items: readonly Item[]): Entry[] {
   const out: Entry[] = [];
   for (const { session, questions, kontasks, ended } of items) {
     for (const question of questions) out.push({ kind: 'question', key: `${session.id} q ${question.requestId}`, session, time: Date.parse(question.time), question });
     for (const card of kontasks) out.push({ kind: 'kontask', key: `${session.id} k ${card.kontaskId}`, session, time: Date.parse(card.time), card });
-    if (ended) out.push({ kind: 'ended', key: `${session.id} e ${ended.id}`, session, time: Date.parse(ended.time), ended });
+    if (ended) out.push({ kind: ended.success || ended.reason === 'stopped' ? 'ended' : 'failed', key: `${session.id} e ${ended.id}`, session, time: Date.parse(ended.time), ended });
   }
-  const rank = { question: 0, kontask: 1, ended: 2 };
+  const rank = { question: 0, kontask: 1, failed: 2, ended: 3 };
   return out.sort((a, b) => rank[a.kind] - rank[b.kind] || b.time - a.time);
-}
-
-/** Choices as buttons: {label, value} objects or plain words. What is neither is left to the session's page. */
-export function choices(options: unknown): { label: string; value: unknown; primary: boolean }[] {
-  if (!Array.isArray(options)) return [];
-  const out = [];
-  for (const option of options as unknown[]) {
-    if (typeof option === 'string') out.push({ label: option, value: option, primary: false });
-    else if (typeof option === 'object' && option !== null) {
-      const { label, name, value, primary } = option as Record<string, unknown>;
-      const word = [label, name, value].find((w): w is string => typeof w === 'string' && w !== '');
-      if (word) out.push({ label: word, value: value ?? word, primary: primary === true });
-    }
-  }
-  return out;
 }
 
 /** What a question is about, in a line or a few: the command, the path, the words, else the input as JSON. */
 export function subject(input: unknown): string {
   if (typeof input === 'string') return input;
   if (typeof input !== 'object' || input === null) return '';
+  const asked = askedShort(input);
+  if (asked) return asked;
   const of = input as Record<string, unknown>;
   for (const name of ['question', 'command', 'file_path', 'path', 'url', 'query', 'prompt', 'title']) {
     const value = of[name];

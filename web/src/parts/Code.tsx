@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { CopyButton } from './CopyButton';
-import { bytes, count } from './format';
+import { bytes, count, inOrder } from './format';
 import { highlight } from './highlight';
 import { memo } from './memo';
 import './content.css';
@@ -20,7 +20,8 @@ interface Props {
 export const Code = memo(({ text, language = '', streaming = false }: Props) => {
   const [all, setAll] = useState(false);
   const name = /^[\w+#.-]{1,30}/.exec(language)?.[0] ?? '';
-  const cut = all || streaming ? text : start(text, codeLines, codeChars);
+  const plain = inOrder(text);
+  const cut = all || streaming ? plain : start(plain, codeLines, codeChars);
   return (
     <figure class="code">
       <figcaption>
@@ -28,7 +29,7 @@ export const Code = memo(({ text, language = '', streaming = false }: Props) => 
         <CopyButton text={text} label="Copy the code" />
       </figcaption>
       <Coloured text={cut} language={streaming ? '' : name} />
-      {cut.length < text.length && (
+      {cut.length < plain.length && (
         <button type="button" class="show-all" onClick={() => setAll(true)}>
           Show all {count(lineCount(text))} lines ({bytes(text.length)})
         </button>

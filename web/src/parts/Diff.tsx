@@ -1,7 +1,7 @@
 import { diffWordsWithSpace, parsePatch, structuredPatch, type StructuredPatchHunk } from 'diff';
 import { useMemo, useState } from 'preact/hooks';
 import { CopyButton } from './CopyButton';
-import { plural } from './format';
+import { inOrder, plural } from './format';
 import { memo } from './memo';
 import './content.css';
 
@@ -18,13 +18,13 @@ const context = 3;
 
 /** The difference of two texts, as of a file that was edited. */
 export const Diff = memo(({ before, after, path }: { before: string; after: string; path: string }) => {
-  const hunks = useMemo(() => compare(before, after), [before, after]);
+  const hunks = useMemo(() => compare(inOrder(before), inOrder(after)), [before, after]);
   return <Hunks hunks={hunks} path={path} copy={after} />;
 });
 
 /** A difference as it was printed (unified, or the patches of agents). What is none is shown as it is. */
 export const Patch = memo(({ patch, path }: { patch: string; path: string }) => {
-  const hunks = useMemo(() => hunksOf(patch), [patch]);
+  const hunks = useMemo(() => hunksOf(inOrder(patch)), [patch]);
   return <Hunks hunks={hunks} path={path} copy={patch} />;
 });
 

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { bytes, count, plural } from './format';
+import { bytes, count, inOrder, plural } from './format';
 import './content.css';
 
 /** Members of one value that are shown before somebody asks for more. */
@@ -75,7 +75,7 @@ function Text({ text }: { text: string }) {
   const [all, setAll] = useState(text.length <= jsonString);
   return (
     <>
-      <span class="json-string">{JSON.stringify(all ? text : text.slice(0, jsonString))}</span>
+      <span class="json-string">{JSON.stringify(inOrder(all ? text : text.slice(0, jsonString)))}</span>
       {!all && (
         <button type="button" class="show-all" onClick={() => setAll(true)}>
           all of {bytes(text.length)}

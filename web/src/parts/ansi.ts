@@ -49,7 +49,14 @@ export function withoutAnsi(text: string): string {
 /** Progress bars write a line again and again: what was written last stays. */
 function overwritten(text: string): string {
   if (!text.includes('\r')) return text;
-  return text.replace(/\r+\n/g, '\n').replace(/[^\n]*\r(?=[^\n])/g, '').replace(/\r/g, '');
+  // By hand: the patterns for it take the square of the length of a line.
+  return text.split('\n').map(lastWritten).join('\n');
+}
+
+function lastWritten(line: string): string {
+  let end = line.length;
+  while (line[end - 1] === '\r') end--;
+  return line.slice(line.slice(0, end).lastIndexOf('\r') + 1, end);
 }
 
 type State = { bold: boolean; dim: boolean; italic: boolean; underline: boolean; colour: string };

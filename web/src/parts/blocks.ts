@@ -12,9 +12,25 @@ export type MarkdownBlock = { kind: 'html'; html: string } | { kind: 'code'; tex
 export const markdownMax = 1 << 20;
 /** Blocks inside of blocks that are followed; deeper text is shown as it is. The parser is recursive. */
 const depthMax = 24;
+/** Markers of emphasis in one paragraph that are read as such; of more they stay as they are. Each is compared with all others. */
+const emphasisMax = 200;
+
+/** The paragraph that was looked at last, and whether its emphasis is read: it is asked at each of its markers. */
+let counted = { source: '', few: true };
+
+function fewMarkers(source: string): boolean {
+  if (source !== counted.source) counted = { source, few: (source.match(/[*_]+/g)?.length ?? 0) <= emphasisMax };
+  return counted.few;
+}
 
 const parser = new Marked({
   gfm: true,
+  tokenizer: {
+    // false: as the parser does it by itself. undefined: there is no emphasis here.
+    emStrong(_rest, paragraph) {
+      return fewMarkers(paragraph) ? false : undefined;
+    },
+  },
   renderer: {
     // No image is fetched because a text says so: it is a link to it.
     image({ href, text }) {

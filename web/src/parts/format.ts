@@ -102,9 +102,17 @@ export function percent(part: number, whole: number): string {
   return whole > 0 ? `${Math.round((100 * part) / whole)} %` : '–';
 }
 
+/**
+ * The text with what turns the order of letters around written out: a command that somebody is asked to allow must read as it
+ * runs. Scripts that go from right to left need none of these.
+ */
+export function inOrder(text: string): string {
+  return text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (c) => `‹U+${c.charCodeAt(0).toString(16).toUpperCase()}›`);
+}
+
 /** At most so many characters, on one line, with an ellipsis. Never half a surrogate pair. */
 export function clip(text: string, max: number): string {
-  const line = text.slice(0, max * 4).replace(/\s+/g, ' ').trim();
+  const line = inOrder(text.slice(0, max * 4)).replace(/\s+/g, ' ').trim();
   if (line.length <= max) return line;
   const end = /[\uD800-\uDBFF]/.test(line[max - 2] ?? '') ? max - 2 : max - 1;
   return `${line.slice(0, end).trimEnd()}…`;

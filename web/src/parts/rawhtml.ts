@@ -7,8 +7,10 @@ const allowed = new Set(
   'a abbr b blockquote br code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td tfoot th thead tr u ul var'.split(' '),
 );
 const attributes = new Set(['href', 'title', 'align', 'colspan', 'rowspan', 'start', 'open']);
-const tag = /<(\/?)([a-z][a-z0-9]*)((?:\s+[^\s=>"'/]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?|[\s/]+)*)>/gi;
-const attribute = /([^\s=>"'/]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?/g;
+// Each part can be read in one way only, or a tag that never ends would be tried in as many ways as it has spaces or slashes,
+// to their power: a value without quotes goes up to a space or the end, and nothing but a value in quotes holds a "<".
+const tag = /<(\/?)([a-z][a-z0-9]*)((?:[\s/]+[^\s=<>"'/]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+(?=[\s>])))?)*[\s/]*)>/gi;
+const attribute = /([^\s=<>"'/]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?/g;
 
 /** The HTML with allowed tags and attributes only; an image becomes a link to it. All else is text, for nothing that was written should vanish. */
 export function plainTags(html: string): string {

@@ -1,6 +1,8 @@
 import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
 import { link } from '../app/route';
 import { Icon, type IconName } from '../parts/Icon';
+import { rowOf, want } from '../sessions/store';
 import './head.css';
 
 const VIEWS: { view: '' | 'replay' | 'events' | 'timing'; label: string; icon: IconName }[] = [
@@ -12,9 +14,10 @@ const VIEWS: { view: '' | 'replay' | 'events' | 'timing'; label: string; icon: I
 
 /** The head of a page about one session: which one, and the other ways to look at it. */
 export function Head({ session, view, children }: { session: string; view: 'replay' | 'events' | 'timing'; children?: ComponentChildren }) {
+  useEffect(() => void want(session), [session]);
   return (
     <header class="head">
-      <h1 title={session}>{session}</h1>
+      <h1 title={session}>{rowOf(session).value?.title || session}</h1>
       <nav class="head-views" aria-label="Views of the session">
         {VIEWS.map((v) => (
           <a key={v.view} href={link(session, v.view)} aria-current={v.view === view ? 'page' : undefined} title={v.label} aria-label={v.label}>

@@ -158,7 +158,7 @@ function useComposer({ session, actions, upload, turn, online, onSend, onSent }:
 
 /** The command's body; into a running turn it goes by that turn's id, marked as what it is. */
 export function promptBody(text: string, images: readonly object[], into: string) {
-  return { text: text.replace(/\s+$/, ''), ...(images.length > 0 && { images }), ...(into !== '' && { requestId: into, source: 'inject' }) };
+  return { text: text.trimEnd(), ...(images.length > 0 && { images }), ...(into !== '' && { requestId: into, source: 'inject' }) };
 }
 
 /** Keeps the text as a draft a moment after the last key, and when the page goes. */

@@ -59,7 +59,7 @@ export function ConversationView(props: ConversationProps) {
         data-last={conversation.last}
         onKeyDown={(e) => keys(e, folds)}
       >
-        <div ref={view.list} class="conversation-list">
+        <div ref={view.list} class="conversation-list" onFocusIn={view.focusIn} onFocusOut={view.focusOut}>
           <Earlier {...props} hidden={!hasEarlier || view.span.start > 0} busy={loadingEarlier} />
           <View.Provider value={context}>
             <Rows layout={view.layout} span={view.span} marked={view.marked} focus={focus} />
@@ -106,7 +106,8 @@ function useWindow(props: ConversationProps) {
     if (endTimes) now.toEnd();
   }, [endTimes]);
   const follow = now.scroller.follow;
-  return { box, list, layout: now.layout, span: now.span, marked: now.marked, follow, fresh: follow ? 0 : now.fresh(), toEnd: () => now.toEnd() };
+  const { focusIn, focusOut } = now;
+  return { box, list, focusIn, focusOut, layout: now.layout, span: now.span, marked: now.marked, follow, fresh: follow ? 0 : now.fresh(), toEnd: () => now.toEnd() };
 }
 
 class WindowState {
@@ -159,6 +160,17 @@ class WindowState {
     this.following(true);
   }
 
+  /** What is being written in a row, or is open over it, would be lost with the row: the window stays until that is done. */
+  readonly focusIn = (e: FocusEvent): void => {
+    if (!holdsRow(e.target) || !this.scroller.follow) return;
+    this.scroller.follow = false;
+    this.following(false);
+  };
+
+  readonly focusOut = (e: FocusEvent): void => {
+    if (holdsRow(e.target) && !holdsRow(e.relatedTarget)) this.scroller.resume();
+  };
+
   /** Rows that came since the reader left the end. */
   fresh(): number {
     const at = this.layout.indexOf(this.left, this.layout.total - 1);
@@ -183,6 +195,10 @@ class WindowState {
     this.span = grow(this.span, total, way);
     this.redraw();
   }
+}
+
+function holdsRow(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest('textarea, dialog') !== null;
 }
 
 /** Keys of the conversation, while the focus is in it and not in a field: e opens or closes the card at the focus, Shift+E all. */

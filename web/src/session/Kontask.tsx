@@ -5,6 +5,7 @@ import { Badge, type Tone } from '../parts/Badge';
 import { moment, timeOfDay } from '../parts/format';
 import { Icon } from '../parts/Icon';
 import { fateOf, pendingFate, refusal, type Fate } from './answers';
+import { choicesOf, type Choice } from './choices';
 import type { Actions } from './context';
 import { useView } from './hooks';
 import { KontaskDetail } from './KontaskDetail';
@@ -52,26 +53,10 @@ export function Kontask({ item }: { item: KontaskItem }) {
   );
 }
 
-interface Choice {
-  label: string;
-  value: string;
-  primary: boolean;
-}
-
-/** The choices as they can be shown, the primary one first. */
-export function choicesOf(item: KontaskItem): Choice[] {
-  const all = list(item.record.context?.choices).filter((c) => typeof c === 'object' && c !== null);
-  const made = all.map((c, i) => ({ label: String(c.label || c.value || `Choice ${i + 1}`), value: String(c.value || c.label || i), primary: c.primary === true }));
-  const first = made.findIndex((c) => c.primary);
-  // At most one is primary: of several the first.
-  const sorted = made.map((c, i) => ({ ...c, primary: i === first }));
-  return first > 0 ? [sorted[first]!, ...sorted.filter((_, i) => i !== first)] : sorted;
-}
-
 /** Quick actions: each is a prompt. What was chosen stays, on every device. */
 export function Choices({ item }: { item: KontaskItem }) {
   const { actions } = useView();
-  const choices = choicesOf(item);
+  const choices = choicesOf(item.record.context?.choices);
   if (item.chosen) return <Chosen label={item.chosen.label || String(item.chosen.choice ?? '')} time={item.chosen.time} />;
   if (choices.length === 0) return <p class="kontask-note">{item.ready ? 'It asks for nothing.' : 'No quick actions yet.'}</p>;
   if (!actions) return <ChoiceButtons choices={choices} disabled chosen="" />;

@@ -49,5 +49,5 @@ export function KontaskOutput({ kontask, title, html }: Props) {
 
 /** Whether the page wants to run something. */
 export function hasScript(html: string): boolean {
-  return /<script[\s>/]/i.test(html) || /<[a-z][^>]*\son[a-z]+\s*=/i.test(html);
+  return /<script[\s>/]/i.test(html) || /<[a-z][^<>]*\son[a-z]+\s*=/i.test(html);
 }

@@ -3,15 +3,17 @@ import { useState } from 'preact/hooks';
 import { announce } from '../app/announce';
 import { Code } from '../parts/Code';
 import { Diff, Patch } from '../parts/Diff';
-import { moment, timeOfDay } from '../parts/format';
+import { clip, moment, timeOfDay } from '../parts/format';
 import { Icon } from '../parts/Icon';
 import { Json } from '../parts/Json';
+import { Markdown } from '../parts/Markdown';
 import { byHere, fateOf, pendingFate, refusal, type Fate } from './answers';
+import { askedShort, askedTexts } from './asked';
 import type { Actions } from './context';
 import { editsOf, record } from './edits';
-import { useView } from './hooks';
+import { useFold, useView } from './hooks';
 import { Permalink } from './Permalink';
-import { commandOf } from './tooltext';
+import { commandOf, inputShort } from './tooltext';
 
 /** Characters of the word that goes with a denial. */
 const messageMax = 4_000;
@@ -38,9 +40,25 @@ export function Question({ item }: { item: QuestionItem }) {
           <Permalink id={item.id} />
         </span>
       </header>
-      {(item.open || !item.answer) && <Asked item={item} />}
+      {item.open || !item.answer ? <Asked item={item} /> : <AskedOnce item={item} />}
       {item.answer ? <Given item={item} answer={item.answer} /> : item.open ? actions ? <Ask item={item} actions={actions} /> : <p class="answer">Not answered yet.</p> : <p class="answer">The turn ended without an answer.</p>}
     </article>
+  );
+}
+
+/** What it had wanted to do: a line, and all of it when it is opened. */
+function AskedOnce({ item }: { item: QuestionItem }) {
+  const [open, toggle] = useFold(`i${item.id}`, false);
+  const short = clip(askedShort(item.input) || inputShort(item.input), 200);
+  if (!short || short === '{}') return item.redacted ? <Asked item={item} /> : null;
+  return (
+    <>
+      <button type="button" class="fold" data-fold aria-expanded={open} aria-label={`${open ? 'Hide' : 'Show'} what was asked: ${short}`} onClick={toggle}>
+        <Icon name={open ? 'up' : 'down'} />
+        <span class="fold-short">{short}</span>
+      </button>
+      {open && <Asked item={item} />}
+    </>
   );
 }
 
@@ -49,6 +67,7 @@ function Asked({ item }: { item: QuestionItem }) {
   const edits = editsOf(item.tool, item.input, undefined);
   const command = commandOf(item.input);
   const said = record(item.input)?.description;
+  const words = edits.length === 0 && command === undefined ? askedTexts(item.input) : undefined;
   return (
     <div class="question-input">
       {item.redacted && <p class="tool-note">What it asked was redacted.</p>}
@@ -57,8 +76,32 @@ function Asked({ item }: { item: QuestionItem }) {
         ? edits.map((edit, i) => ('patch' in edit ? <Patch key={i} patch={edit.patch} path={edit.path} /> : <Diff key={i} before={edit.before} after={edit.after} path={edit.path} />))
         : command !== undefined
           ? <Code text={command} language="bash" />
-          : item.input !== undefined && item.input !== null && <Json value={item.input} open={3} />}
+          : words && <Words {...words} />}
     </div>
+  );
+}
+
+/** A question in words, with the answers that it names; what else there is as it came. */
+function Words({ asked, rest }: ReturnType<typeof askedTexts>) {
+  return (
+    <>
+      {asked.map((q, i) => (
+        <div key={i} data-asked>
+          <Markdown text={q.text} />
+          {q.options.length > 0 && (
+            <ul>
+              {q.options.map((o, n) => (
+                <li key={n}>
+                  {o.label}
+                  {o.description && <span class="dim"> – {o.description}</span>}
+                </li>
+              ))}
+            </ul>
+          )}
+        </div>
+      ))}
+      {rest !== undefined && rest !== null && <Json value={rest} open={3} />}
+    </>
   );
 }
 
@@ -133,9 +176,8 @@ interface ButtonsProps {
 }
 
 function Buttons({ item, busy, give, deny, denying }: ButtonsProps) {
-  const options = item.options.map((o) => ({ ...o, allow: !denies(o) }));
-  const yes = options.filter((o) => o.allow);
-  const no = options.filter((o) => !o.allow);
+  const yes = item.options.filter((o) => !o.denies);
+  const no = item.options.filter((o) => o.denies);
   return (
     <div class="ask-buttons">
       {yes.length === 0 && (
@@ -203,14 +245,6 @@ function Late({ data }: { data: Record<string, unknown> }) {
       </span>
     </p>
   );
-}
-
-/** Whether an option says no, by its kind or else its words. */
-export function denies(option: { label: string; value: unknown }): boolean {
-  const fields = record(option.value);
-  const kind = [fields?.kind, fields?.behavior, fields?.optionId, fields?.id, option.value].find((v) => typeof v === 'string');
-  const no = /^(reject|deny|denied|refuse|disallow|decline|cancel|abort|no)(\b|_|$)/i;
-  return no.test(String(kind ?? '')) || no.test(option.label);
 }
 
 function same(a: unknown, b: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { Ack } from '@konlog/client';
+import type { Ack, Problem } from '@konlog/client';
 import { conversationMarkdown, type Section, type ViewSnapshot } from '@konlog/client/view';
 import { useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
@@ -8,10 +8,10 @@ import { connection, connectionState, pending } from '../app/connection';
 import { link } from '../app/route';
 import { ExportMenu } from '../export/ExportMenu';
 import { copy } from '../parts/copy';
-import { count } from '../parts/format';
 import { memo } from '../parts/memo';
-import { Menu } from '../parts/Menu';
-import { markSeen, rowOf } from '../sessions/store';
+import { Menu, type MenuItem } from '../parts/Menu';
+import { sessionMenu } from '../sessions/actions';
+import { markSeen, peek, rowOf, want } from '../sessions/store';
 import { Composer } from './Composer';
 import type { Actions } from './context';
 import { ConversationView } from './ConversationView';
@@ -19,6 +19,7 @@ import { Missing, Skeleton, Trouble } from './Empty';
 import { SessionTabs } from './SessionTabs';
 import { StatusBar } from './StatusBar';
 import { Tray } from './Tray';
+import { useFocus } from './useFocus';
 import { useSession } from './useSession';
 import { Outbox, Queue } from './Waiting';
 import './session.css';
@@ -41,11 +42,13 @@ export function SessionPage({ session, id }: { session: string; id?: number }) {
   const [endTimes, setEndTimes] = useState(0);
   const toEnd = useCallback(() => setEndTimes((n) => n + 1), []);
   useSeen(session, snapshot, follow);
+  useEffect(() => void want(session), [session, snapshot?.phase === 'live']);
   if (!snapshot || snapshot.phase === 'loading') {
     // What waits to be sent is there also while the server cannot be reached.
     return (
       <Frame session={session}>
         <Skeleton />
+        <Note problem={snapshot?.problem} />
         <Foot key="foot" session={session} snapshot={snapshot} onSend={toEnd} />
       </Frame>
     );
@@ -56,10 +59,12 @@ export function SessionPage({ session, id }: { session: string; id?: number }) {
   return (
     <Frame session={session} snapshot={snapshot} tray={<Tray questions={conversation.questions} kontasks={conversation.kontasks} onGo={goTo} />}>
       <StatusBar snapshot={snapshot} />
-      {note && (
+      {note ? (
         <p class="session-note" role="status">
           {note}
         </p>
+      ) : (
+        snapshot.phase !== 'failed' && <Note problem={snapshot.problem} />
       )}
       {snapshot.phase === 'failed' && <Trouble problem={snapshot.problem} onAgain={reopen} />}
       <ConversationView
@@ -78,6 +83,16 @@ export function SessionPage({ session, id }: { session: string; id?: number }) {
       />
       <Foot key="foot" session={session} snapshot={snapshot} onSend={toEnd} />
     </Frame>
+  );
+}
+
+/** What could not be read, while the rest of the page goes on. */
+function Note({ problem }: { problem: Problem | undefined }) {
+  if (!problem) return null;
+  return (
+    <p class="session-note" role="status" data-testid="session-problem">
+      {problem.detail || problem.title}
+    </p>
   );
 }
 
@@ -103,12 +118,18 @@ const SessionMenu = memo(({ session, title, latest }: { session: string; title: 
   <Menu
     label="Actions of the session"
     items={() => [
-      { label: 'Copy the id', icon: 'copy', run: () => void copied(session, 'The id was copied') },
       { label: 'Copy link', icon: 'link', run: () => void copied(location.href.split('#')[0] + link(session), 'The link was copied') },
       { label: 'Copy what is loaded as Markdown', icon: 'copy', run: () => void copied(latest.current ? conversationMarkdown(latest.current.conversation, title) : '', 'The conversation was copied') },
+      ...ofList(session),
     ]}
   />
 ));
+
+/** The same as in the list; of what no list has, there is only the id. */
+function ofList(session: string): MenuItem[] {
+  const row = peek(session);
+  return row ? sessionMenu(row) : [{ label: 'Copy id', icon: 'copy', run: () => void copied(session, 'Id copied') }];
+}
 
 async function copied(text: string, said: string): Promise<void> {
   announce((await copy(text)) ? said : 'Copying is not allowed here');
@@ -138,23 +159,6 @@ function Foot({ session, snapshot, onSend }: { session: string; snapshot: ViewSn
 const none: readonly Section[] = [];
 const QueueRow = memo(Queue);
 const ComposerRow = memo(Composer);
-
-/** The event that is shown: the one of the address, or one that was asked for here; read in first when it must be. */
-function useFocus(id: number | undefined, snapshot: ViewSnapshot | undefined, loadThrough: (id: number) => Promise<boolean>) {
-  const [at, setAt] = useState<{ focus: number | undefined; focusTimes: number }>({ focus: undefined, focusTimes: 0 });
-  const [note, setNote] = useState('');
-  const ready = snapshot !== undefined && snapshot.phase === 'live';
-  const goTo = async (to: number) => {
-    setNote(`Going to event ${count(to)}…`);
-    const there = await loadThrough(to);
-    setNote(there ? '' : `Event ${count(to)} can no longer be read, or never was.`);
-    if (there) setAt((was) => ({ focus: to, focusTimes: was.focusTimes + 1 }));
-  };
-  useEffect(() => {
-    if (id !== undefined && ready) void goTo(id);
-  }, [id, ready]);
-  return { ...at, note, goTo };
-}
 
 /** Marks the session as seen while its end is before somebody's eyes. */
 function useSeen(session: string, snapshot: ViewSnapshot | undefined, follow: boolean): void {

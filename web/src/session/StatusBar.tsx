@@ -34,7 +34,8 @@ export function StatusBar({ snapshot }: { snapshot: ViewSnapshot }) {
       )}
       <span class="status-end">
         {conversation.model && <span class="dim status-model">{conversation.model}</span>}
-        {conversation.costUsd > 0 && <span class="dim">{cost(conversation.costUsd)}</span>}
+        {/* What is not loaded has cost too: then the page of timing says it. */}
+        {conversation.costUsd > 0 && !snapshot.hasEarlier && <span class="dim">{cost(conversation.costUsd)}</span>}
       </span>
     </div>
   );

@@ -48,8 +48,15 @@ export function Thinking({ item, focus }: { item: TextItem; focus?: number }) {
   );
 }
 
+/** Words of a text. Counted by hand: one that streams is counted at every frame, and may be long. */
 function words(text: string): number {
   let n = 0;
-  for (const _ of text.matchAll(/\S+/g)) n++;
+  let within = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const space = code <= 32 || code === 160 || code === 0x3000;
+    if (!space && !within) n++;
+    within = !space;
+  }
   return n;
 }

@@ -1,8 +1,11 @@
 import type { KontaskItem, QuestionItem } from '@konlog/client/view';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { clip, plural } from '../parts/format';
+import { clip, count, plural } from '../parts/format';
 import { Icon } from '../parts/Icon';
 import { inputShort } from './tooltext';
+
+/** Rows that are listed at most: what is answered makes room for the next. */
+const rowsMax = 100;
 
 interface Props {
   questions: readonly QuestionItem[];
@@ -34,13 +37,13 @@ export function Tray({ questions, kontasks, onGo }: Props) {
         button.current?.focus();
       }}
     >
-      <button ref={button} type="button" class="button tray-button" data-testid="tray" aria-expanded={open} aria-label={`${all} waiting`} onClick={() => setOpen(!open)}>
+      <button ref={button} type="button" class="button tray-button" data-testid="tray" aria-expanded={open} aria-label={`${count(all)} waiting`} onClick={() => setOpen(!open)}>
         <Icon name={questions.length > 0 ? 'question' : 'kontask'} />
-        {all} waiting
+        {count(all)} waiting
       </button>
       {open && (
         <ul class="tray-list" aria-label={`${plural(all, 'thing')} waiting for you`}>
-          {questions.map((q) => (
+          {questions.slice(0, rowsMax).map((q) => (
             <li key={`q${q.id}`}>
               <button type="button" onClick={() => go(q.id)}>
                 <Icon name="question" />
@@ -50,7 +53,7 @@ export function Tray({ questions, kontasks, onGo }: Props) {
               </button>
             </li>
           ))}
-          {kontasks.map((k) => (
+          {kontasks.slice(0, Math.max(0, rowsMax - questions.length)).map((k) => (
             <li key={`k${k.id}`}>
               <button type="button" onClick={() => go(k.id)}>
                 <Icon name="kontask" />
@@ -58,6 +61,7 @@ export function Tray({ questions, kontasks, onGo }: Props) {
               </button>
             </li>
           ))}
+          {all > rowsMax && <li class="tray-more dim">{plural(all - rowsMax, 'further one', 'further ones')}</li>}
         </ul>
       )}
     </div>

@@ -26,7 +26,7 @@ export interface ViewContext {
 
 export const View = createContext<ViewContext | undefined>(undefined);
 
-/** Choices of open or closed that are remembered; beyond it the oldest are forgotten. */
+/** Choices of open or closed that are remembered; beyond it those that were drawn longest ago are forgotten. */
 const foldsMax = 5_000;
 
 /** What is open and what is closed, kept while rows come and go. */
@@ -54,12 +54,11 @@ export class Folds {
   }
 
   private of(key: string): Signal<boolean | undefined> {
-    let one = this.chosen.get(key);
-    if (!one) {
-      one = signal<boolean | undefined>(undefined);
-      this.chosen.set(key, one);
-      if (this.chosen.size > foldsMax) this.chosen.delete(this.chosen.keys().next().value as string);
-    }
+    const one = this.chosen.get(key) ?? signal<boolean | undefined>(undefined);
+    // To the end: a card that is drawn still listens to its signal, and must not be the one that is forgotten.
+    this.chosen.delete(key);
+    this.chosen.set(key, one);
+    if (this.chosen.size > foldsMax) this.chosen.delete(this.chosen.keys().next().value as string);
     return one;
   }
 }

@@ -61,10 +61,14 @@ export class Scroller {
     return this.element !== undefined && this.element.scrollHeight > this.element.clientHeight * 1.5;
   }
 
-  /** Follows the end from now on. */
-  toEnd(): void {
-    this.setFollow(true);
-    this.settle();
+  /** Follows the end again if it is still in view. */
+  resume(): void {
+    if (this.atEnd() && this.hooks.atTail()) this.setFollow(true);
+  }
+
+  private atEnd(): boolean {
+    const { element } = this;
+    return element !== undefined && element.scrollHeight - element.scrollTop - element.clientHeight <= endSlack;
   }
 
   /** Brings a row into view, a third from the top, and stays there. */
@@ -81,10 +85,9 @@ export class Scroller {
   private scrolled(): void {
     const { element } = this;
     if (!element) return;
-    const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
     const up = element.scrollTop < this.top - 1;
     this.top = element.scrollTop;
-    if (rest <= endSlack && this.hooks.atTail()) this.setFollow(true);
+    if (this.atEnd() && this.hooks.atTail()) this.setFollow(true);
     else if (up) this.setFollow(false);
     this.remember();
     this.wants();

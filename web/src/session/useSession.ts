@@ -42,9 +42,9 @@ export function useSession(connection: Connection, session: string): OpenSession
 
 /** What changed between two snapshots in words, '' when nothing that must be said. */
 export function changeWords(before: ViewSnapshot, now: ViewSnapshot): string {
-  const asked = now.conversation.questions.find((q) => !before.conversation.questions.some((o) => o.requestId === q.requestId));
+  const asked = fresh(before.conversation.questions, now.conversation.questions, (q) => q.requestId);
   if (asked) return `Question: may it use ${asked.tool || 'a tool'}? ${clip(inputShort(asked.input), 100)}`;
-  const card = now.conversation.kontasks.find((k) => !before.conversation.kontasks.some((o) => o.kontaskId === k.kontaskId));
+  const card = fresh(before.conversation.kontasks, now.conversation.kontasks, (k) => k.kontaskId);
   if (card) return `Kontask: ${card.record.title || 'without a title'}`;
   const open = before.conversation.openTurn;
   if (open && now.conversation.openTurn?.turn !== open.turn) {
@@ -54,6 +54,13 @@ export function changeWords(before: ViewSnapshot, now: ViewSnapshot): string {
   }
   if (!open && now.conversation.openTurn) return 'Working';
   return '';
+}
+
+/** The first that was not there before. There may be thousands, and this is asked at every frame. */
+function fresh<T>(before: readonly T[], now: readonly T[], name: (one: T) => string): T | undefined {
+  if (before === now) return undefined;
+  const known = new Set(before.map(name));
+  return now.find((one) => !known.has(name(one)));
 }
 
 function useAnnouncements(snapshot: ViewSnapshot | undefined): void {

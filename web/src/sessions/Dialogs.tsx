@@ -1,9 +1,9 @@
-import { ProblemError, type SessionInfo } from '@konlog/client';
+import type { SessionInfo } from '@konlog/client';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { connection } from '../app/connection';
 import { Confirm, Dialog } from '../parts/Dialog';
-import { asking, close, create, fork, remove, rename, type ActionRow } from './actions';
+import { asking, close, create, fork, remove, rename, troubleWords, type ActionRow } from './actions';
 
 const done = () => (asking.value = undefined);
 
@@ -58,7 +58,7 @@ function New() {
       action="Create"
       fields={[
         { name: 'prompt', label: 'First prompt', max: 100_000, rows: 4, hint: 'It waits in the log until an agent takes it. May be empty.' },
-        { name: 'title', label: 'Title', max: 512 },
+        { name: 'title', label: 'Title', max: 512, hint: 'Empty: the first line of the prompt.' },
         { name: 'id', label: 'Id', max: 128, pattern: '[A-Za-z0-9][A-Za-z0-9._:\\-]{0,127}', hint: 'Letters, digits, . _ : - ; one is made when it is empty.' },
       ]}
       run={(v) => create({ id: v.id ?? '', title: v.title ?? '', prompt: v.prompt ?? '' })}
@@ -108,7 +108,7 @@ function useTask(run: (values: Record<string, string>) => Promise<void>) {
         await run(values);
         done();
       } catch (error) {
-        trouble.value = error instanceof ProblemError ? error.message : 'The server does not answer. Try again.';
+        trouble.value = troubleWords(error);
       } finally {
         busy.value = false;
       }

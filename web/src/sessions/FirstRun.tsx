@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { Command } from '../parts/Command';
 import { Icon } from '../parts/Icon';
-import { create } from './actions';
+import { create, troubleWords } from './actions';
 
 /** What is shown while there is no session at all: how to get the first one. */
 export function FirstRun() {
@@ -12,9 +12,9 @@ export function FirstRun() {
     const prompt = text.value.trim();
     if (!prompt) return;
     try {
-      await create({ id: '', title: prompt.slice(0, 80), prompt });
+      await create({ id: '', title: '', prompt });
     } catch (error) {
-      trouble.value = error instanceof Error ? error.message : 'That did not work. Try again.';
+      trouble.value = troubleWords(error);
     }
   };
   const curl = `curl ${location.origin}/v1/sessions/demo/events \\\n  -d '{"type":"text","data":{"text":"Hello"}}'`;

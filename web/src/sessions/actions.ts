@@ -1,5 +1,5 @@
 // What can be done with a session from the list or its page.
-import type { SessionInfo } from '@konlog/client';
+import { ProblemError, type SessionInfo } from '@konlog/client';
 import { signal } from '@preact/signals';
 import { announce } from '../app/announce';
 import { connection } from '../app/connection';
@@ -8,6 +8,7 @@ import { copy } from '../parts/copy';
 import type { MenuItem } from '../parts/Menu';
 import type { Row } from './model';
 import { markAllSeen, note } from './store';
+import { titleOf } from './title';
 
 /** The question that is on the screen; undefined without one. `new` makes a session. */
 export const asking = signal<{ kind: 'rename' | 'fork' | 'close' | 'delete'; row: ActionRow } | { kind: 'new' } | undefined>(undefined);
@@ -56,11 +57,59 @@ export async function remove(id: string): Promise<void> {
   if (location.hash.startsWith(link(id))) location.hash = '#/';
 }
 
+/** A connection that stands is given so long to take the first prompt before its page is shown: the page then finds the session. */
+const TAKEN_MS = 1_000;
+
 /** Makes a session, with a first prompt when there is one, and goes there. */
-export async function create(spec: { id: string; title: string; prompt: string }): Promise<void> {
-  const made = await connection.request<SessionInfo>('POST', '/v1/sessions', { body: { ...(spec.id && { id: spec.id }), ...(spec.title && { title: spec.title }) } });
+export async function create({ id, title, prompt }: { id: string; title: string; prompt: string }): Promise<void> {
+  if (prompt && !id) return begin(newId(), title, prompt);
+  const name = title || titleOf(prompt);
+  // An id that somebody chose may be taken, which only the server knows.
+  const made = await connection.request<SessionInfo>('POST', '/v1/sessions', { body: { ...(id && { id }), ...(name && { title: name }) } });
   note([made]);
   location.hash = link(made.id);
   // Kept by the client until the server has it, so there is nothing to wait for.
-  if (spec.prompt) void connection.send({ session: made.id, command: 'prompt', body: { text: spec.prompt, source: 'user' } }).catch(() => undefined);
+  if (prompt) void connection.send({ session: made.id, command: 'prompt', body: { text: prompt, source: 'user' } }).catch(() => undefined);
+}
+
+/** The first prompt makes its session, so it can be given also while the server is away: the client keeps it. */
+async function begin(id: string, title: string, prompt: string): Promise<void> {
+  const taken = connection.send({ session: id, command: 'prompt', body: { text: prompt, source: 'user' } });
+  const named = taken.then(() => name(id, title || titleOf(prompt), title !== ''));
+  // Once its page is open, that shows what was refused.
+  named.catch(() => undefined);
+  try {
+    const wait = connection.state.phase === 'live' ? TAKEN_MS : 0;
+    await Promise.race([named, new Promise((done) => setTimeout(done, wait))]);
+  } catch (error) {
+    // The text is still in the form: nothing may be left behind under an id that nobody knows.
+    for (const p of connection.pending) if (p.session === id) connection.dropPending(p.key);
+    throw error;
+  }
+  location.hash = link(id);
+}
+
+async function name(id: string, title: string, given: boolean): Promise<void> {
+  if (!title) return;
+  try {
+    await rename(id, title);
+  } catch (error) {
+    if (given) announce(`The title was not set: ${troubleWords(error)}`);
+  }
+}
+
+/** A UUIDv7, as the server makes them: sessions sort by when they were made. */
+export function newId(now = Date.now()): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (8 * (5 - i))) % 256;
+  bytes[6] = 0x70 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  const hex = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
+/** Why something with a session did not work, in words. */
+export function troubleWords(error: unknown): string {
+  if (error instanceof ProblemError && error.problem.code !== 'unreachable') return error.message;
+  return 'The server is not reached. Try again when it is back.';
 }

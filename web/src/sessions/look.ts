@@ -64,10 +64,10 @@ export class Look {
     this.#hidden.clear();
   }
 
-  /** Marks at once, however it was looked at. */
+  /** Marks at once, however it was looked at. The list has it when the server does, so that a refusal leaves nothing to take back. */
   async now(session: string, id: number): Promise<void> {
-    this.hooks.mark(session, id);
     await this.hooks.send(session, id);
+    this.hooks.mark(session, id);
   }
 }
 

@@ -114,6 +114,17 @@ export class Model {
     return session;
   }
 
+  /** Lets the rows go that were quiet for longest, down to so many; `stays` says which have to stay even so. */
+  trim(most: number, stays: (row: Row) => boolean): void {
+    let over = this.rows.size - most;
+    if (over <= 0) return;
+    const byAge = [...this.rows.values()].sort((a, b) => a.updatedAt - b.updatedAt);
+    for (const row of byAge) {
+      if (over <= 0) return;
+      if (!stays(row) && this.rows.delete(row.id)) over--;
+    }
+  }
+
   /** Raises the mark here, before the server has said so. */
   see(session: string, id: number): boolean {
     const row = this.rows.get(session);

@@ -3,7 +3,7 @@ import { ProblemError, type LogEvent, type SessionInfo, type Subscription } from
 import { batch, computed, signal, type Signal } from '@preact/signals';
 import { connection } from '../app/connection';
 import { badges, needsPerson, unread } from './badges';
-import { arrange, query, type Filter } from './filter';
+import { arrange, matches, query, type Filter } from './filter';
 import { Model, type InboxItem, type Row } from './model';
 import { Look } from './look';
 
@@ -13,8 +13,10 @@ const PAGE = 200;
 const WHOLE = 1_000;
 /** Pages of the inbox that are read at most: twenty thousand sessions that wait. */
 const INBOX_PAGES_MAX = 20;
-/** Rows that are held; who has more finds them by the filter. */
-export const ROWS_MAX = 20_000;
+/** Rows that are held of those that nothing asks for; who has more finds them by the filter. */
+const ROWS_MAX = 20_000;
+/** The bound may be passed by so many: each time that rows go costs a look at all of them. */
+const ROWS_OVER = 1_000;
 /** The order of the list changes at most this often, so that rows can be hit. */
 const ORDER_MS = 250;
 /** Sessions that only the feed has named are asked for together. */
@@ -26,7 +28,8 @@ const REFRESH_MS = 5_000;
 const WITHOUT_FEED_MS = 30_000;
 
 const model = new Model();
-const live = new Map<string, Signal<Row>>();
+/** Rows that are on the screen. */
+const live = new Map<string, Signal<Row | undefined>>();
 const version = signal(0);
 
 /** loading until the first list stands; failed says why it does not. */
@@ -68,9 +71,31 @@ export const labels = computed(() => {
 
 /** One row, by itself: who draws it is not drawn anew for others. */
 export function rowOf(session: string): Signal<Row | undefined> {
-  let row = live.get(session);
-  if (!row) live.set(session, (row = signal(model.rows.get(session) as Row)));
+  const known = live.get(session);
+  if (known) return known;
+  // Kept while somebody looks at it, also when there is no such session (yet): it may come.
+  const row: Signal<Row | undefined> = signal(model.rows.get(session), {
+    unwatched: () => {
+      if (live.get(session) === row) live.delete(session);
+    },
+  });
+  live.set(session, row);
   return row;
+}
+
+/** Has the session described that a page is about, however far down the list it is. */
+export async function want(session: string): Promise<void> {
+  if (session.startsWith('_') || model.rows.get(session)?.known) return; // the server's own are in no list
+  await describe(session);
+  changed([session]);
+}
+
+/** A tab may be open for weeks, and the feed names every session that there ever is. */
+function trim(): void {
+  if (model.rows.size <= ROWS_MAX + ROWS_OVER) return;
+  const { name: _, ...words } = filter.value;
+  const asked = words.text !== '' || words.scope !== '' || words.tag !== '';
+  model.trim(ROWS_MAX, (row) => badges(row).length > 0 || live.has(row.id) || (asked && matches(row, { name: 'all', ...words })));
 }
 
 /** The row as it is now. */
@@ -84,11 +109,12 @@ function changed(sessions: Iterable<string>): void {
   batch(() => {
     for (const id of sessions) {
       const row = live.get(id);
-      if (row) row.value = model.rows.get(id) as Row;
+      if (row) row.value = model.rows.get(id);
     }
   });
   ordering ??= setTimeout(() => {
     ordering = undefined;
+    trim();
     batch(() => {
       version.value++;
       inboxVersion.value++;
@@ -97,12 +123,8 @@ function changed(sessions: Iterable<string>): void {
 }
 
 function everything(): void {
-  for (const [id, row] of live) {
-    const now = model.rows.get(id);
-    if (now) row.value = now;
-    else live.delete(id);
-  }
   batch(() => {
+    for (const [id, row] of live) row.value = model.rows.get(id);
     version.value++;
     inboxVersion.value++;
   });
@@ -296,7 +318,8 @@ export const loadingMore = signal(false);
 /** True when the server has more rows for this filter. */
 export function hasMore(of: Filter): boolean {
   const q = query(of);
-  if (q === undefined || model.rows.size >= ROWS_MAX) return false;
+  // What is looked for by words is asked for also when the list is full.
+  if (q === undefined || model.rows.size >= (q === '' ? ROWS_MAX : 2 * ROWS_MAX)) return false;
   const at = pages.get(q);
   return !at || at.next !== undefined;
 }
@@ -337,9 +360,31 @@ export function markSeen(session: string, id: number): void {
   look.at(session, id);
 }
 
-/** Marks everything that waits unseen in these sessions as seen, however it was looked at. */
-export async function markAllSeen(items: readonly { session: string; id: number }[]): Promise<void> {
-  await Promise.all(items.map(({ session, id }) => look.now(session, id)));
+/** Marks that are on their way at once: the outbox, which holds also what people write, must not fill up. */
+const SEEN_AT_ONCE = 50;
+
+/** Marks everything that waits unseen in these sessions as seen, however it was looked at. Says how many were: it waits for the server, and goes on after refusals. */
+export async function markAllSeen(items: readonly { session: string; id: number }[], onMarked?: (done: number) => void): Promise<number> {
+  let done = 0;
+  const rest = items.values();
+  const some = async () => {
+    for (const { session, id } of rest) {
+      if (!(await marked(session, id))) continue;
+      done++;
+      onMarked?.(done);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(SEEN_AT_ONCE, items.length) }, some));
+  inboxVersion.value++;
+  return done;
+}
+
+/** A session that is no more has nothing left to see. */
+function marked(session: string, id: number): Promise<boolean> {
+  return look.now(session, id).then(
+    () => true,
+    (error) => error instanceof ProblemError && error.problem.code === 'session_not_found',
+  );
 }
 
 /** Puts sessions into the list that this page has just made, changed or found, before the feed tells of them. */

@@ -43,7 +43,9 @@ export class AgentLines {
         return this.prompt(event, p, parent);
       case 'plan': return this.cards.planned(event, p.items, parent);
       case 'init': return this.turns.init(event, p.id, p.model);
-      case 'bill': return this.turns.billed(event, p.usage, p.costUsd);
+      case 'bill': // the last that an agent says of its turn
+        closeBlock(scope, place);
+        return this.turns.billed(event, p.usage, p.costUsd);
       case 'notice': return this.notice(event, p);
       case 'row':
         if (!p.minor) closeBlock(scope, place); // what comes after it is not put before it

@@ -67,7 +67,7 @@ export class Interpreter {
     if (m.method || m.jsonrpc) return acp(m);
     if (isBag(m.properties) || isBag(m.part)) return opencode(m, this.kinds);
     if ((type === 'user' || type === 'assistant') && bag(m.message).content !== undefined) return this.message(m, type, parent);
-    if (type === 'result') return claudeResult(m);
+    if (type === 'result' && m.stats === undefined) return claudeResult(m);
     if (type === 'system' && m.subtype === 'init') return [{ is: 'init', id: str(m.session_id), model: str(m.model) }, { is: 'row', label: 'init · system', minor: true }];
     return gemini(m, type);
   }
@@ -162,8 +162,7 @@ function codexInput(i: Bag): unknown {
   return i.changes === undefined ? undefined : { changes: i.changes };
 }
 
-function claudeResult(m: Bag): Piece[] | undefined {
-  if (m.stats !== undefined) return undefined; // another agent's
+function claudeResult(m: Bag): Piece[] {
   const failed = m.is_error === true || str(m.subtype).startsWith('error');
   const bill: Piece = { is: 'bill', usage: m.usage, costUsd: num(m.total_cost_usd) };
   if (!failed) return [bill, { is: 'row', label: label(m), minor: true }];

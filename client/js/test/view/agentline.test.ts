@@ -54,6 +54,7 @@ test('ACP and Gemini: chunks run on until something stands between them', () => 
   expect(of(acp, 'tool')[3]!.output).toMatchObject([{ type: 'diff' }]);
   const gemini = recording('gemini-stream-tools.jsonl');
   expect(of(gemini, 'text')).toHaveLength(4);
+  expect(of(gemini, 'text').filter((t) => t.streaming), 'the result ends what the agent says').toEqual([]);
   expect(of(gemini, 'prompt')).toHaveLength(1);
   expect(tools(gemini).filter((t) => t.endsWith('failed'))).toEqual(['read_file failed']);
 });

@@ -164,7 +164,12 @@ test('loadEarlier is never two at once, stops at the floor and says what went wr
   c.refuse = { ...problem, status: 503, code: 'shutting_down' };
   await v.loadEarlier();
   expect([v.snapshot.problem?.code, v.events()[0]!.id]).toEqual(['shutting_down', 1901]);
+  // Who asks again with every drawing of the failure asks the server once.
+  const refused = c.asked.length;
+  for (let i = 0; i < 20; i++) await v.loadEarlier();
+  expect(c.asked.length).toBe(refused);
   c.refuse = undefined;
+  await settle(1_000);
   await v.loadEarlier();
   expect([v.snapshot.hasEarlier, v.events()[0]!.id, v.snapshot.problem]).toEqual([false, 501, undefined]);
 });

@@ -1,0 +1,67 @@
+import { ProblemError, type SessionInfo } from '@konlog/client';
+import { effect } from '@preact/signals';
+import { expect, it, vi } from 'vitest';
+
+const server = vi.hoisted(() => ({ sessions: new Map<string, object>(), asked: [] as string[], send: undefined as undefined | ((session: string) => Promise<unknown>) }));
+vi.mock('../src/app/connection', () => ({
+  connection: {
+    state: { phase: 'live' },
+    addEventListener() {},
+    send: ({ session }: { session: string }) => server.send!(session),
+    async get(path: string) {
+      server.asked.push(path);
+      const found = server.sessions.get(decodeURIComponent(path.split('/').at(-1)!));
+      if (!found) throw new ProblemError({ code: 'session_not_found', status: 404 } as ProblemError['problem']);
+      return found;
+    },
+  },
+}));
+const { inboxVersion, markAllSeen, note, peek, rowOf, want } = await import('../src/sessions/store');
+const info = (id: string, title: string): SessionInfo => ({ id, title, scope: '', tags: [], head: 3, createdAt: '', updatedAt: '', state: 'idle' }) as unknown as SessionInfo;
+
+it('a page about a session that no list has shown gets its title', async () => {
+  server.sessions.set('old', info('old', 'An old one'));
+  let title: string | undefined;
+  const end = effect(() => void (title = rowOf('old').value?.title));
+  expect(title).toBeUndefined();
+  await want('old');
+  expect(title).toBe('An old one');
+  await want('old');
+  await want('_feed');
+  expect(server.asked).toEqual(['/v1/sessions/old']);
+  end();
+});
+
+it('who looks at a session that does not exist yet is told when it does, and nobody is kept once nobody looks', async () => {
+  let title: string | undefined;
+  const end = effect(() => void (title = rowOf('new').value?.title));
+  await want('new');
+  const looked = rowOf('new');
+  note([info('new', 'Made')]);
+  expect([title, peek('new')?.title]).toEqual(['Made', 'Made']);
+  expect(rowOf('new')).toBe(looked);
+  end();
+  expect(rowOf('new')).not.toBe(looked);
+});
+
+it('thousands are marked as seen some at a time, and those that were not are not counted, nor marked in the list', async () => {
+  note([info('seen-7', 'Seven'), info('seen-10', 'Ten')]);
+  let [now, most, calls] = [0, 0, 0];
+  server.send = async (session) => {
+    calls++;
+    most = Math.max(most, ++now);
+    await new Promise((done) => setTimeout(done));
+    now--;
+    const n = Number(session.slice(5));
+    if (n === 8) throw new ProblemError({ code: 'session_not_found', status: 404 } as ProblemError['problem']);
+    if (n % 10 === 0) throw new ProblemError({ code: 'outbox_full', status: 0 } as ProblemError['problem']);
+  };
+  const told: number[] = [];
+  const before = inboxVersion.value;
+  const done = await markAllSeen(Array.from({ length: 4_000 }, (_, i) => ({ session: `seen-${i}`, id: 3 })), (n) => told.push(n));
+  expect([done, calls, told.at(-1)]).toEqual([3_600, 4_000, 3_600]);
+  expect(most).toBeLessThanOrEqual(50);
+  expect(most).toBeGreaterThan(1);
+  expect([peek('seen-7')!.seen, peek('seen-10')!.seen]).toEqual([3, 0]);
+  expect(inboxVersion.value).toBeGreaterThan(before);
+});
