@@ -70,7 +70,7 @@ func TestReplayTakesTextAsText(t *testing.T) {
 	if got, err := io.ReadAll(z); err != nil || string(got) != data {
 		t.Errorf("got %s, %v", got, err)
 	}
-	if pageOf(t, "s", data) != pageOf(t, "s", data) {
+	if first, again := pageOf(t, "s", data), pageOf(t, "s", data); first != again {
 		t.Error("the same session gives another page")
 	}
 	if err := Replay(failing{}, "s", []byte(`{}`)); !errors.Is(err, fs.ErrInvalid) {
