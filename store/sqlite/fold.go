@@ -208,6 +208,10 @@ func (t *txn) foldLate(c *change, e *store.Event) error {
 	if e.Turn == c.turns.strange {
 		return nil
 	}
+	if turn := c.turns.waiting[e.Turn]; turn != nil {
+		turn.Apply(e)
+		return nil
+	}
 	if e.Type == store.TypeUsage { // the only thing that a late event adds
 		turn, err := t.loadTurn(c, e)
 		if err != nil || turn == nil || turn.State != store.TurnEnded {
@@ -215,10 +219,6 @@ func (t *txn) foldLate(c *change, e *store.Event) error {
 		}
 		turn.Apply(e)
 		return t.saveTurn(c, turn)
-	}
-	if turn := c.turns.waiting[e.Turn]; turn != nil {
-		turn.Apply(e)
-		return nil
 	}
 	n, err := t.conn.Exec(`UPDATE turns SET last = ? WHERE session_no = ? AND turn = ? AND state = ?`, e.ID, c.no, e.Turn, string(store.TurnEnded))
 	if err == nil && n == 0 {

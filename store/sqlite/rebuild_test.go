@@ -60,6 +60,32 @@ func TestI8_RebuildFindsNothing(t *testing.T) {
 	}
 }
 
+// TestI8_UsageOfATurnThatWaits: what is said of a turn before it begins is in
+// its fold, also when it ends without beginning.
+func TestI8_UsageOfATurnThatWaits(t *testing.T) {
+	ctx := context.Background()
+	l, err := Open(ctx, t.TempDir(), Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, d := range []store.Draft{
+		{Type: store.TypePrompt, Turn: "r-1", Data: []byte(`{"text":"go"}`)},
+		{Type: store.TypeUsage, Turn: "r-1", Data: []byte(`{"costUsd":0.5}`)},
+		{Type: store.TypeTurnEnd, Turn: "r-1", Data: []byte(`{"success":false,"reason":"stopped"}`)},
+	} {
+		if _, err := l.Append(ctx, "s", store.AppendOptions{}, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if differences, err := l.Rebuild(ctx, "s"); err != nil || len(differences) > 0 {
+		t.Errorf("the tables say something else than the log: %q, %v", differences, err)
+	}
+	if turn, err := l.Turn(ctx, "s", "r-1"); err != nil || turn.CostUSD != "0.5" {
+		t.Errorf("its cost is lost: %+v, %v", turn, err)
+	}
+}
+
 // schedule is an engine and what is done to it.
 type schedule struct {
 	*testing.T
