@@ -3,7 +3,7 @@
 // read. The page keeps every id that it was given, so that a repeat or a hole
 // shows: nothing here hides a duplicate.
 
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -145,47 +145,49 @@ async function runThroughStops(t, signals) {
   return got;
 }
 
-test('a page gets every event once while the server is killed three times', async (t) => {
-  await runThroughStops(t, ['SIGKILL', 'SIGKILL', 'SIGKILL']);
-});
-
-test('a page gets every event once while the server is stopped and started', async (t) => {
-  const got = await runThroughStops(t, ['SIGTERM']);
-  assert.ok(got.sse.frames.includes('bye'), 'EventSource was told that the server goes');
-  assert.ok(got.ws.frames.includes('bye'), 'WebSocket was told that the server goes');
-});
-
-test('a page that opens late gets the whole history, then what follows', async (t) => {
-  const server = await rig.server(t);
-  await produce(server, 'late', 300, {});
-  const { page } = await openPage(t, server);
-  await page.evaluate(readInPage, 'late');
-  await page.waitForFunction(() => window.sse.ids.length >= 100);
-  for (let n = 301; n <= 330; n++) await append(server, 'late', n, { n, text: 'more ' });
-  await page.waitForFunction(() => window.sse.ids.at(-1) >= 330 && window.ws.ids.at(-1) >= 330);
-  const got = await seen(page);
-  checkEveryEventOnce('EventSource', got.sse, 330);
-  checkEveryEventOnce('WebSocket', got.ws, 330);
-});
-
-test('a page comes back although a reader that takes in nothing makes the stop long', async (t) => {
-  const server = await rig.server(t);
-  const { page } = await openPage(t, server);
-  const text = 'x'.repeat(900_000); // twenty of these fill every buffer on the way
-  for (let n = 1; n <= 20; n++) await append(server, 'long', n, { n, text });
-  const stalled = connect(Number(new URL(server.url).port), '127.0.0.1');
-  t.after(() => stalled.destroy());
-  stalled.on('error', () => {}); // the server cuts it in the end
-  stalled.pause();
-  stalled.write('GET /v1/sessions/long/sse HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
-  await page.evaluate(() => {
-    window.source = new EventSource('/v1/sessions/long/sse?after=20');
-    window.source.onmessage = (m) => (window.last = m.lastEventId);
+describe('a page of anybody', { concurrency: 4 }, () => {
+  test('a page gets every event once while the server is killed three times', async (t) => {
+    await runThroughStops(t, ['SIGKILL', 'SIGKILL', 'SIGKILL']);
   });
-  await page.waitForFunction(() => window.source.readyState === EventSource.OPEN);
-  await server.stop('SIGTERM');
-  await server.start();
-  await append(server, 'long', 21, { n: 21 });
-  await page.waitForFunction(() => window.last === '21' || window.source.readyState === EventSource.CLOSED);
-  assert.equal(await page.evaluate(() => window.last), '21', 'the browser gave up: it was refused while the server stopped');
+
+  test('a page gets every event once while the server is stopped and started', async (t) => {
+    const got = await runThroughStops(t, ['SIGTERM']);
+    assert.ok(got.sse.frames.includes('bye'), 'EventSource was told that the server goes');
+    assert.ok(got.ws.frames.includes('bye'), 'WebSocket was told that the server goes');
+  });
+
+  test('a page that opens late gets the whole history, then what follows', async (t) => {
+    const server = await rig.server(t);
+    await produce(server, 'late', 300, {});
+    const { page } = await openPage(t, server);
+    await page.evaluate(readInPage, 'late');
+    await page.waitForFunction(() => window.sse.ids.length >= 100);
+    for (let n = 301; n <= 330; n++) await append(server, 'late', n, { n, text: 'more ' });
+    await page.waitForFunction(() => window.sse.ids.at(-1) >= 330 && window.ws.ids.at(-1) >= 330);
+    const got = await seen(page);
+    checkEveryEventOnce('EventSource', got.sse, 330);
+    checkEveryEventOnce('WebSocket', got.ws, 330);
+  });
+
+  test('a page comes back although a reader that takes in nothing makes the stop long', async (t) => {
+    const server = await rig.server(t);
+    const { page } = await openPage(t, server);
+    const text = 'x'.repeat(900_000); // twenty of these fill every buffer on the way
+    for (let n = 1; n <= 20; n++) await append(server, 'long', n, { n, text });
+    const stalled = connect(Number(new URL(server.url).port), '127.0.0.1');
+    t.after(() => stalled.destroy());
+    stalled.on('error', () => {}); // the server cuts it in the end
+    stalled.pause();
+    stalled.write('GET /v1/sessions/long/sse HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    await page.evaluate(() => {
+      window.source = new EventSource('/v1/sessions/long/sse?after=20');
+      window.source.onmessage = (m) => (window.last = m.lastEventId);
+    });
+    await page.waitForFunction(() => window.source.readyState === EventSource.OPEN);
+    await server.stop('SIGTERM');
+    await server.start();
+    await append(server, 'long', 21, { n: 21 });
+    await page.waitForFunction(() => window.last === '21' || window.source.readyState === EventSource.CLOSED);
+    assert.equal(await page.evaluate(() => window.last), '21', 'the browser gave up: it was refused while the server stopped');
+  });
 });

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { hostileEvents, hostileLines, html } from './corpus.mjs';
-import { conversation, openDetails } from './oracle.mjs';
+import { hostileEvents, hostileLines, html, markdown } from './corpus.mjs';
+import { openDetails, readAll } from './oracle.mjs';
 import { at, until, useRig } from './rig.mjs';
 
 const rig = useRig();
@@ -91,19 +91,21 @@ test('hostile words run no script, ask nobody and stay in their place, on every 
   const server = await rig.server(t);
   const trap = await startTrap(t);
   await feed(server, trap);
+  const { head } = await server.call('/v1/sessions/h1');
   const opened = await open(t, server);
   const { page } = opened;
-  const places = { list: '#/', inbox: '#/inbox', search: '#/search?q=alert', session: at('', 'h1'), replay: at('', 'h1', 'replay'), events: at('', 'h1', 'events'), timing: at('', 'h1', 'timing'), diagnostics: '#/diagnostics' };
+  const places = { list: '#/', inbox: '#/inbox', search: '#/search?q=alert', session: at('', 'h1'), replay: at('', 'h1', 'replay'), 'the end of the replay': at('', 'h1', 'replay') + '?id=' + head, events: at('', 'h1', 'events'), timing: at('', 'h1', 'timing'), diagnostics: '#/diagnostics' };
   for (const [where, hash] of Object.entries(places)) {
     await page.evaluate((h) => (location.hash = h.slice(h.indexOf('#'))), hash);
     await page.waitForLoadState();
     await pause(settleMs);
-    if (/session|replay/.test(where)) {
-      await page.waitForSelector(conversation);
-      await openDetails(page);
-    }
+    if (/session|replay/.test(where)) await openDetails(page);
     await page.evaluate(() => document.querySelectorAll('summary').forEach((s) => s.parentElement.open || s.click()));
     await assertUnharmed(opened, trap, where);
+    if (where !== 'session') continue;
+    const items = await readAll(page); // a part of the rows is in the document: this goes through all of them
+    assert.ok(items.length > 3 * markdown.length + html.length, `only ${items.length} items were drawn`);
+    await assertUnharmed(opened, trap, 'the beginning of the session');
   }
 });
 

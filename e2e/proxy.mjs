@@ -14,7 +14,7 @@ export const faults = {
   ws: ['pass', 'refuse', 'hang', 'drop'], // drop: the next one ends without an answer
   sse: ['pass', 'refuse', 'hang', 'buffer'],
   poll: ['pass', 'refuse'],
-  api: ['pass', 'refuse', 'lose'], // lose: what is sent arrives, and nobody hears that it did
+  api: ['pass', 'refuse', 'lose'], // lose: a prompt arrives, and nobody hears that it did; other commands pass, since those of a session go in order
 };
 
 /** One proxy before one server. Set `ws`, `sse`, `poll`, `api`, `status`; call cut, stall, offline. */
@@ -138,7 +138,7 @@ export class Proxy {
     });
     upstream.on('error', () => (answer.headersSent ? answer.destroy() : refuse(request, answer, 502)));
     upstream.on('response', (came) => {
-      if (this[kind] === 'lose' && request.method !== 'GET') return answer.destroy();
+      if (this[kind] === 'lose' && /\/prompts$/.test(request.url)) return answer.destroy();
       const begin = () => !answer.headersSent && answer.writeHead(came.statusCode, came.statusMessage, came.rawHeaders);
       const held = kind === 'sse' && this.sse === 'buffer' ? new Buffered(bufferBytes) : undefined;
       // A proxy that buffers keeps the header too until it has something to send.

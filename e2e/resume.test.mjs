@@ -4,8 +4,10 @@
 
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
 import { at, connections, until, useRig } from './rig.mjs';
-import { conversation, level, place } from './oracle.mjs';
+import { assertSame, conversation, level, place, readAll } from './oracle.mjs';
+import { ingest } from './producer.mjs';
 import { setStage } from './stage.mjs';
 
 const rig = useRig();
@@ -248,6 +250,34 @@ describe('without a server', { concurrency }, () => {
     await stage.finish(t, { 'the second tab': second });
     assert.equal(await sent(), 1, 'times in the log');
   });
+});
+
+describe("an agent's own lines", { concurrency }, () => {
+  // What konlog ingest appends is a format of the agent's, which the console reads; its marks are the words themselves.
+  for (const recording of ['claude-code-duplex-4turns.jsonl', 'gemini-stream-tools.jsonl', 'acp-v1-gemini-permissions.jsonl']) {
+    test(`${recording}: a page that is reloaded, cut and left without a server shows the same conversation`, async (t) => {
+      const stage = await setStage(t, rig);
+      const { server, session, subject, proxy, watcher } = stage;
+      let going = true;
+      const done = ingest(t, server, session, recording, 0.5).finally(() => (going = false));
+      for (let n = 0; going && n < 6; n++) {
+        await pause(250);
+        if (n % 3 === 0) proxy.cut();
+        else if (n % 3 === 1) await subject.reload();
+        else await server.crash();
+      }
+      await done;
+      const fresh = await rig.page(t, at(server.url, session));
+      await level(fresh, server, session);
+      const reference = await readAll(fresh);
+      for (const [who, page] of Object.entries({ 'the watcher': watcher, 'the subject': subject })) {
+        await level(page, server, session);
+        assertSame(await readAll(page), reference, who);
+      }
+      assert.match(reference.map((i) => i.text).join(' '), /notes\.md/, 'what the agent said');
+      stage.device.check('the subject');
+    });
+  }
 });
 
 describe('an hour later', { concurrency }, () => {
