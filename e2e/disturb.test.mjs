@@ -24,6 +24,10 @@ const roundSize = 250;
 const devices = 4;
 /** Tabs of a device: each of them costs a part of a processor while the agent works. */
 const tabsMax = 2;
+/** Events a second: all pages draw them, on two processors. */
+const rate = 20;
+/** Small screens are drawn quicker. */
+const screen = { viewport: { width: 480, height: 640 }, reducedMotion: 'reduce' };
 /** Milliseconds between two disturbances of one device. */
 const restMs = [5, 60];
 /** Milliseconds that a fault lasts. */
@@ -188,9 +192,9 @@ class Round {
   async run() {
     const { t, server, session, chance } = this;
     await server.call(`/v1/sessions/${session}`, undefined, 'PUT');
-    this.watcher = await rig.page(t, at(server.url, session));
+    this.watcher = await rig.page(t, at(server.url, session), screen);
     for (let n = 0; n < devices; n++) {
-      const person = new Person(this, n, await rig.device(t, { reducedMotion: 'reduce' }), await startProxy(t, server.url));
+      const person = new Person(this, n, await rig.device(t, screen), await startProxy(t, server.url));
       await person.openTab();
       this.people.push(person);
     }
@@ -220,7 +224,7 @@ class Round {
 
   // The agent works until the people are done, and ends the turn that it is in.
   async agent(events) {
-    const producer = new Producer(this.server, this.session, { rate: 40 });
+    const producer = new Producer(this.server, this.session, { rate });
     for (let at = 0; at < events.length && !this.stopped; ) {
       let end = at + 1;
       while (end < events.length && events[end].type !== 'prompt') end++;
