@@ -239,7 +239,7 @@ describe('without a server', { concurrency }, () => {
     proxy.offline();
     await stage.subject.fill('[data-testid=composer]', 'words of a closed page');
     await stage.subject.press('[data-testid=composer]', 'Enter');
-    await stage.subject.locator('[data-testid=pending]').waitFor();
+    await stage.subject.locator('[data-testid=pending][data-stored=true]').waitFor();
     await stage.subject.close();
     proxy.heal();
     stage.subject = await device.open(at(proxy.url, session));

@@ -91,6 +91,8 @@ export interface Pending {
   /** refused: the server said no for good (problem); it stays until it is retried or dropped. */
   state: 'waiting' | 'sending' | 'refused';
   problem?: Problem;
+  /** It is on disk in this browser: it outlives the page. */
+  stored?: boolean;
 }
 
 export type CommandName = 'prompt' | 'stop' | 'answer' | 'choose' | 'seen';

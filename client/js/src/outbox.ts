@@ -278,9 +278,11 @@ export class Outbox extends EventTarget {
     if (!kept(e.p)) return;
     const { state } = e.p;
     // A failure is silent: the command is sent all the same, only not after a reload.
-    await this.#store?.put({ ...e.p, state: state === 'refused' ? state : 'waiting', tab: this.#tab }).catch(() => {});
-    if (this.#own.includes(e)) this.#post({});
-    else await this.#forget(e.p.key); // answered or dropped meanwhile
+    const stored = await this.#store?.put({ ...e.p, state: state === 'refused' ? state : 'waiting', stored: true, tab: this.#tab }).then(() => true, () => false);
+    if (this.#own.includes(e)) {
+      if (stored && !e.p.stored) this.#set(e, { stored });
+      this.#post({});
+    } else await this.#forget(e.p.key); // answered or dropped meanwhile
   }
 
   async #forget(key: string): Promise<void> {

@@ -47,7 +47,7 @@ function PendingRow({ pending, actions }: { pending: Pending; actions: Actions }
     void actions.send({ session, command: 'prompt', body: rest }).catch(() => undefined);
   };
   return (
-    <li class={`pending ${state}`} data-testid="pending" data-state={state}>
+    <li class={`pending ${state}`} data-testid="pending" data-state={state} data-stored={pending.stored === true}>
       <span class="pending-text">
         {clip(String(body.text ?? ''), 200)}
         {images > 0 && <span class="dim"> {plural(images, 'image')}</span>}
