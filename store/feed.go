@@ -11,6 +11,8 @@ func FeedDraft(e *Event) (d Draft, ok bool) {
 	}
 	f := feedEntry{data: []byte(`{"session":"` + e.Session + `","id":` + strconv.FormatInt(e.ID, 10))}
 	switch e.Type {
+	case TypePrompt:
+		f.copy(e, "source", "text")
 	case TypeTurnStart:
 		f.copy(e, "agent", "prompt")
 	case TypeTurnEnd:

@@ -38,7 +38,7 @@ const WebhookAny = "*"
 // webhookTypes are what the feed has. Another type would be waited for in
 // vain, and a misspelt one would never be noticed.
 var webhookTypes = []string{
-	TypeTurnStart, TypeTurnEnd, TypePermissionRequest, TypePermissionResponse,
+	TypePrompt, TypeTurnStart, TypeTurnEnd, TypePermissionRequest, TypePermissionResponse,
 	TypeKontaskCreated, TypeKontaskReady, TypeKontaskUpdated, TypeKontaskChosen,
 	TypeSessionCreated, TypeSessionUpdated, TypeSessionDeleted, TypeSessionClosed, TypeSeen,
 }
