@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"unicode/utf8"
 
 	"github.com/konlog/konlog/store"
@@ -27,7 +28,7 @@ const encodingBase64 = "base64"
 // give the line back, such as a JSON value with space around it.
 func Lines(line []byte) store.Draft {
 	d := store.Draft{Type: TypeLine, Data: lineData(line)}
-	if back, err := Line(d.Data, nil); err != nil || !bytes.Equal(back, line) {
+	if back, err := Line(d.Data, nil); err != nil || !bytes.Equal(back, line) || looksFitted(d.Data) {
 		d.Raw = bytes.Clone(line)
 	}
 	return d
@@ -37,10 +38,17 @@ func lineData(line []byte) []byte {
 	switch {
 	case !utf8.Valid(line):
 		return mustJSON(encoded{Encoding: encodingBase64, Bytes: line})
-	case json.Valid(line) && !bytes.ContainsAny(line, "\r\n"):
+	case !bytes.ContainsAny(line, "\r\n") && isData(line):
 		return bytes.Trim(line, " \t")
 	}
 	return textData(line)
+}
+
+// isData reports whether the log takes the line as data: JSON that nests too
+// deep is kept as text.
+func isData(line []byte) bool {
+	d := store.Draft{Type: TypeLine, Data: line}
+	return d.Check(math.MaxInt) == nil
 }
 
 // textData makes a JSON string that keeps <, > and & readable.

@@ -68,32 +68,44 @@ func FuzzLines(f *testing.F) {
 func FuzzSplitter(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\nc"), 8)
 	f.Add([]byte("aaaaaaaaaaaaaaa\nb"), 4)
+	f.Add([]byte("aaaaaaaaa"), 4)
+	f.Add([]byte("         \r\nb\r"), 4)
 	f.Fuzz(func(t *testing.T, body []byte, lineMax int) {
 		if lineMax < 1 || lineMax > 1<<20 {
 			return
 		}
-		var want, got [][]byte
-		want = append(want, bytes.Split(body, []byte("\n"))...)
+		want := bytes.Split(body, []byte("\n"))
 		for i, l := range want {
-			if i < len(want)-1 {
-				want[i] = bytes.TrimSuffix(l, []byte("\r"))
-			}
+			want[i] = bytes.TrimSuffix(l, []byte("\r"))
 		}
-		want = keep(want, func(l []byte) bool { return len(bytes.TrimSpace(l)) > 0 && len(l) <= lineMax })
+		want = keep(want, func(l []byte) bool { return len(bytes.TrimSpace(l)) > 0 || len(l) > lineMax })
+		var got [][]byte
+		var rest []byte // of a line in parts
 		s := NewSplitter(iotest.OneByteReader(bytes.NewReader(body)), lineMax)
-		for {
+		for part := 0; ; {
 			line, err := s.Next()
-			var long *TooLongError
-			if errors.As(err, &long) {
-				continue
-			}
 			if err != nil {
 				break
 			}
 			if !bytes.HasPrefix(body[line.Offset:], line.Text) {
 				t.Fatalf("line %d: offset %d does not point at it", line.Number, line.Offset)
 			}
-			got = append(got, bytes.Clone(line.Text))
+			if end := line.Offset + int64(len(line.Text)); line.Open != (!line.More && bytes.IndexByte(body[end:], '\n') < 0) {
+				t.Fatalf("line %d: open is %v", line.Number, line.Open)
+			}
+			if len(line.Text) > lineMax || line.More && len(line.Text) != lineMax {
+				t.Fatalf("line %d: a text of %d bytes, more %v, with a limit of %d", line.Number, len(line.Text), line.More, lineMax)
+			}
+			if line.Part > 0 || part > 0 {
+				if part++; line.Part != part {
+					t.Fatalf("line %d: part %d, want %d", line.Number, line.Part, part)
+				}
+			}
+			if rest = append(rest, line.Text...); line.More {
+				continue
+			}
+			got = append(got, rest)
+			rest, part = nil, 0
 		}
 		if !bytes.Equal(bytes.Join(got, []byte("\n")), bytes.Join(want, []byte("\n"))) || len(got) != len(want) {
 			t.Fatalf("got %q, want %q", got, want)
@@ -112,22 +124,37 @@ func keep(lines [][]byte, ok func([]byte) bool) (kept [][]byte) {
 
 func TestSplitterGoesOnAfterALongLine(t *testing.T) {
 	long := strings.Repeat("x", 3*splitterBytes)
-	s := NewSplitter(strings.NewReader("one\r\n\n"+long+"\nlast"), splitterBytes*2)
-	line, err := s.Next()
-	if err != nil || string(line.Text) != "one" || line.Number != 1 || !s.Ready() {
-		t.Fatalf("got %+v, %v", line, err)
+	read := func() *Splitter {
+		s := NewSplitter(strings.NewReader("one\r\n\n"+long+"\nlast"), splitterBytes*2)
+		line, err := s.Next()
+		if err != nil || string(line.Text) != "one" || line.Number != 1 || line.Part != 0 || s.Ready() { // a blank line is nothing to return
+			t.Fatalf("got %+v, %v", line, err)
+		}
+		return s
 	}
+	wantLast := func(s *Splitter) {
+		line, err := s.Next()
+		if err != nil || string(line.Text) != "last" || line.Number != 4 || line.Offset != int64(len("one\r\n\n")+len(long)+1) || !line.Open || line.Part != 0 {
+			t.Fatalf("got %+v, %v", line, err)
+		}
+		if _, err = s.Next(); err != io.EOF {
+			t.Fatalf("got %v, want io.EOF", err)
+		}
+	}
+	s := read()
+	for i, want := range []int{2 * splitterBytes, splitterBytes} {
+		line, err := s.Next()
+		if err != nil || line.Number != 3 || line.Part != i+1 || line.More != (i == 0) || len(line.Text) != want || line.Open {
+			t.Fatalf("part %d: got line %d part %d of %d bytes, more %v, %v", i+1, line.Number, line.Part, len(line.Text), line.More, err)
+		}
+	}
+	wantLast(s)
+	s = read()
 	var tooLong *TooLongError
-	if _, err = s.Next(); !errors.As(err, &tooLong) || tooLong.Number != 3 {
+	if _, err := s.Whole(); !errors.As(err, &tooLong) || tooLong.Number != 3 {
 		t.Fatalf("got %v, want line 3 to be too long", err)
 	}
-	line, err = s.Next()
-	if err != nil || string(line.Text) != "last" || line.Number != 4 || line.Offset != int64(len("one\r\n\n")+len(long)+1) {
-		t.Fatalf("got %+v, %v", line, err)
-	}
-	if _, err = s.Next(); err != io.EOF {
-		t.Fatalf("got %v, want io.EOF", err)
-	}
+	wantLast(s)
 }
 
 func TestSplitterKeepsLongLines(t *testing.T) {

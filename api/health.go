@@ -56,6 +56,7 @@ type realtime struct {
 	HeartbeatMs int64            `json:"heartbeatMs"`
 	Limits      map[string]int64 `json:"limits"`
 	Retention   map[string]int64 `json:"retention"` // 0 is no bound
+	Agents      []string         `json:"agents"`    // that run for sessions whose meta asks for them
 }
 
 func (s *Server) healthRealtime(c echo.Context) error {
@@ -77,5 +78,6 @@ func (s *Server) healthRealtime(c echo.Context) error {
 			"pollWaitMs": l.PollWait.Milliseconds(), "lineTimeoutMs": l.LineTimeout.Milliseconds(),
 		},
 		Retention: map[string]int64{"ageMs": r.Age.Milliseconds(), "events": r.Events, "bytes": r.Bytes},
+		Agents:    append([]string{}, s.cfg.Agents...),
 	})
 }

@@ -50,6 +50,11 @@ const (
 	diagPace       = 500 * time.Millisecond
 	diagIdleMax    = 120              // seconds of silence that a diagnosis can ask for
 	diagWriteMax   = 10 * time.Second // for one frame of the script
+
+	// Of an ingest: the longest line that is read as one, which bounds what one
+	// request holds in memory; and its source's name.
+	ingestLineBytes = 8 << 20
+	ingestNameMax   = 256
 )
 
 // Limits bounds what clients can ask of the server. A field that is zero

@@ -40,6 +40,7 @@ func (s *Server) router() http.Handler {
 	get("/v1/sessions/:s/seals", s.listSeals)
 
 	add("POST", "/v1/sessions/:s/events", s.postEvents)
+	add("POST", "/v1/sessions/:s/ingest", s.postIngest)
 	get("/v1/sessions/:s/events", s.getEvents)
 	add("GET", "/v1/sessions/:s/sse", s.getSSE)
 	add("GET", "/v1/sessions/:s/ws", s.presentFirst(s.getWebSocket))

@@ -37,12 +37,14 @@ type Config struct {
 	AllowedHosts []string
 
 	Retention store.Retention // shown in /health/realtime
+	Agents    []string        // that run for sessions that ask for them; shown there too
 
 	// Stream holds the timers of the carriers. Its limits come from Limits;
 	// Commander, Observer and the checks are the server's own.
 	Stream stream.Config
 
 	Notifier Notifier // nil: no webhooks
+	Ingest   Ingester // nil: agents' formats are not read
 
 	Logger *slog.Logger // nil discards
 }

@@ -19,6 +19,7 @@ type Health struct {
 	HeartbeatMs int64            `json:"heartbeatMs"`
 	Limits      map[string]int64 `json:"limits"`
 	Retention   map[string]int64 `json:"retention"` // 0 is no bound
+	Agents      []string         `json:"agents"`    // that the server runs for sessions whose meta has "agent"
 
 	JSON json.RawMessage `json:"-"` // the answer as received
 }

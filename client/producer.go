@@ -28,6 +28,10 @@ var ErrUnsettled = errors.New("an earlier append is not settled")
 // it again under the same number; other drafts are refused with ErrUnsettled,
 // because under that number the server would take them for the old ones.
 type Producer struct {
+	// NoCreate refuses to make the session: with store.ErrNotFound. It is set
+	// before the first append.
+	NoCreate bool
+
 	c       *Client
 	session string
 	id      string
@@ -113,7 +117,7 @@ func (p *Producer) send(ctx context.Context, body []byte) (store.Appended, error
 	if err := state.Check(); err != nil {
 		return store.Appended{}, fmt.Errorf("append %s: %w", p.session, err)
 	}
-	r := p.c.appendCall(p.session, AppendOptions{}, body)
+	r := p.c.appendCall(p.session, AppendOptions{NoCreate: p.NoCreate}, body)
 	r.header.Set("Producer-Id", p.id)
 	r.header.Set("Producer-Epoch", strconv.FormatInt(p.epoch, 10))
 	r.header.Set("Producer-Seq", strconv.FormatInt(p.seq, 10))

@@ -95,19 +95,17 @@ func (a *app) appendFile(cmd *cobra.Command, cl *client.Client, session string, 
 	bar := a.progress("append", "bytes", size)
 	defer bar.end("")
 	f := &feed{
-		draft: eventDrafts,
-		append: func(ctx context.Context, drafts []store.Draft) (store.Appended, error) {
+		append: func(ctx context.Context, drafts []store.Draft) error {
 			done, err := cl.Append(ctx, session, opts, drafts...)
 			if err != nil {
-				return done, err
+				return err
 			}
 			if opts.ExpectHead != nil {
 				opts.ExpectHead = &done.Last
 			}
-			return done, a.printAppended(session, done, o.json)
+			return a.printAppended(session, done, o.json)
 		},
-		refused: func(err error) error { return err },
-		moved:   func(read int64) { bar.at(read, size) },
+		moved: func(read int64) { bar.at(read, size) },
 	}
 	return f.run(cmd.Context(), in, feedBytesMax)
 }

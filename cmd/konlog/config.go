@@ -23,7 +23,8 @@ const (
 	kindInt      kind = "int"
 	kindDuration kind = "duration"
 	kindBytes    kind = "size"
-	kindList     kind = "list" // separated by commas
+	kindList     kind = "list"     // separated by commas
+	kindCommands kind = "commands" // separated by line breaks; the flag may be repeated
 )
 
 // setting is the one declaration of a value that can be set by flag,
@@ -123,6 +124,10 @@ func (c config) list(key string) []string {
 	return slices.DeleteFunc(strings.Split(c.get(key, kindList), ","), func(s string) bool { return s == "" })
 }
 
+func (c config) commands(key string) []string {
+	return slices.DeleteFunc(strings.Split(c.get(key, kindCommands), "\n"), func(s string) bool { return strings.TrimSpace(s) == "" })
+}
+
 func (c config) get(key string, k kind) string {
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key && s.kind == k })
 	if i < 0 {
@@ -149,7 +154,7 @@ func resolve(flags *pflag.FlagSet, env func(string) (string, bool), file string)
 				v = value{text, "env " + name}
 			}
 		}
-		if f := flags.Lookup(s.flagName()); f != nil && f.Changed {
+		if f := flags.Lookup(s.flagName()); f != nil && f.Changed && isSetting(f) {
 			v = value{f.Value.String(), "flag --" + f.Name}
 		}
 		if err := s.check(v.text); err != nil {
@@ -158,6 +163,12 @@ func resolve(flags *pflag.FlagSet, env func(string) (string, bool), file string)
 		c[s.key] = v
 	}
 	return c, nil
+}
+
+// isSetting tells the flag of a setting from a command's own of that name.
+func isSetting(f *pflag.Flag) bool {
+	_, ok := f.Value.(*textFlag)
+	return ok
 }
 
 // addFlags declares the flags of the settings whose key pick accepts.
@@ -181,10 +192,18 @@ type textFlag struct {
 	kind kind
 }
 
-func (f *textFlag) String() string        { return f.text }
-func (f *textFlag) Set(text string) error { f.text = text; return nil }
-func (f *textFlag) Type() string          { return string(f.kind) }
-func (f *textFlag) IsBoolFlag() bool      { return f.kind == kindBool }
+func (f *textFlag) String() string   { return f.text }
+func (f *textFlag) Type() string     { return string(f.kind) }
+func (f *textFlag) IsBoolFlag() bool { return f.kind == kindBool }
+
+// Set takes the last value, or of commands every one.
+func (f *textFlag) Set(text string) error {
+	if f.kind == kindCommands && f.text != "" {
+		text = f.text + "\n" + text
+	}
+	f.text = text
+	return nil
+}
 
 // configFileMax bounds a configuration file: the longest sensible one is a few KiB.
 const configFileMax = 1 << 20
@@ -238,7 +257,7 @@ func flatten(values map[string]string, prefix string, table map[string]any) erro
 		if !slices.ContainsFunc(settings, func(s setting) bool { return s.key == key }) {
 			return fmt.Errorf("unknown key %q; did you mean %q?", key, nearest(key))
 		}
-		text, err := tomlText(v)
+		text, err := tomlText(v, kindOf(key))
 		if err != nil {
 			return fmt.Errorf("key %q: %w", key, err)
 		}
@@ -247,7 +266,16 @@ func flatten(values map[string]string, prefix string, table map[string]any) erro
 	return nil
 }
 
-func tomlText(v any) (string, error) {
+// kindOf is the kind of a setting that exists.
+func kindOf(key string) kind {
+	return settings[slices.IndexFunc(settings, func(s setting) bool { return s.key == key })].kind
+}
+
+func tomlText(v any, k kind) (string, error) {
+	separator, what := ",", "commas"
+	if k == kindCommands {
+		separator, what = "\n", "line breaks"
+	}
 	switch v := v.(type) {
 	case string:
 		return v, nil
@@ -257,12 +285,12 @@ func tomlText(v any) (string, error) {
 		parts := make([]string, len(v))
 		for i, item := range v {
 			s, ok := item.(string)
-			if !ok || strings.Contains(s, ",") {
-				return "", errors.New("a list holds strings without commas")
+			if !ok || strings.Contains(s, separator) {
+				return "", errors.New("a list holds strings without " + what)
 			}
 			parts[i] = s
 		}
-		return strings.Join(parts, ","), nil
+		return strings.Join(parts, separator), nil
 	}
 	return "", fmt.Errorf("a value of type %T is not understood; write a string, a number, true or false", v)
 }
@@ -279,7 +307,7 @@ func nearest(key string) string {
 }
 
 // testVariables begin the names that only the project's tests read.
-var testVariables = []string{"KONLOG_CRASH_", "KONLOG_PARITY_", "KONLOG_SLOW_", "KONLOG_RECORDINGS"}
+var testVariables = []string{"KONLOG_AGENTS", "KONLOG_CRASH_", "KONLOG_PARITY_", "KONLOG_SLOW_", "KONLOG_RECORDINGS"}
 
 // warnOfEnvironment names variables that look like settings and are none. They
 // are no errors: a cluster sets KONLOG_SERVICE_HOST for a service of that name.
@@ -288,7 +316,7 @@ func (a *app) warnOfEnvironment() {
 		return
 	}
 	a.warned = true
-	known := []string{"KONLOG_CONFIG"}
+	known := []string{"KONLOG_CONFIG", "KONLOG_IMAGES"} // the second is what konlog run gives to agents
 	for _, s := range settings {
 		known = append(known, s.envName())
 	}

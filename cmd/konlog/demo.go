@@ -129,9 +129,10 @@ func (d *demo) start(ctx context.Context, dir string) error {
 }
 
 func (d *demo) show(ctx context.Context) error {
-	d.total = int64(bytes.Count(recording, []byte("\n")))
+	lines := bytes.Count(recording, []byte("\n"))
+	d.total = eventsOf(recording)
 	d.say("a server runs at %s (open it to watch along), its data in a temporary folder", d.p.bold(d.server.url+"/#/s/"+demoSession))
-	d.say("a recorded turn of Claude Code comes in, %d lines; a reader watches over %s", d.total, d.p.bold("WebSocket"))
+	d.say("a recorded turn of Claude Code comes in, %d lines that are %d events; a reader watches over %s", lines, d.total, d.p.bold("WebSocket"))
 	if _, _, err := d.client.CreateSession(ctx, demoSession, store.SessionSpec{Title: "A recorded turn of Claude Code"}); err != nil {
 		return err
 	}
@@ -156,13 +157,24 @@ func (d *demo) show(ctx context.Context) error {
 
 // feed ingests the recording at its pace, also across the restart.
 func (d *demo) feed(ctx context.Context) error {
-	f := &feed{
-		draft:   lineDrafts("demo.jsonl", ""),
-		append:  appendTo(d.client, demoSession),
-		pacer:   &agent.Pacer{Factor: demoPace},
-		refused: func(err error) error { return err },
+	o := agent.IngestOptions{IntakeOptions: demoIntake, Pacer: &agent.Pacer{Factor: demoPace}}
+	_, err := agent.Ingest(ctx, bytes.NewReader(recording), o, agent.Sink{Append: appendTo(d.client, demoSession)})
+	return err
+}
+
+// demoIntake reads the recording.
+var demoIntake = agent.IntakeOptions{Format: agent.FormatClaude, Source: "demo.jsonl"}
+
+// eventsOf counts the events that the recording stands for.
+func eventsOf(recording []byte) (n int64) {
+	in, lines := agent.NewIntake(demoIntake), agent.NewSplitter(bytes.NewReader(recording), agent.LineBytesDefault)
+	for {
+		line, err := lines.Next()
+		if err != nil {
+			return n
+		}
+		n += int64(len(in.Take(line).Drafts))
 	}
-	return f.run(ctx, bytes.NewReader(recording), store.EventBytesDefault)
 }
 
 // watch shows the text of the session from an id on, up to the event last, and
@@ -172,7 +184,7 @@ func (d *demo) watch(ctx context.Context, transport string, after, last int64) (
 	defer kill()
 	h := &humanPrinter{w: &barWriter{w: d.w, bar: d.p.dim("     │ ")}, p: d.p}
 	defer h.end()
-	for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{After: after, Transport: transport}) {
+	for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{After: after, Transport: transport, Raw: true}) {
 		if err != nil {
 			return after, err
 		}
@@ -229,15 +241,17 @@ func (d *demo) replay(ctx context.Context) error {
 	for _, transport := range []string{"ws", "sse", "poll"} {
 		began, n, sum := time.Now(), 0, sha256.New()
 		lines.Reset()
-		for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{Transport: transport, NoFollow: true}) {
+		for e, err := range d.client.Tail(ctx, demoSession, client.TailOptions{Transport: transport, Raw: true, NoFollow: true}) {
 			if err != nil {
 				return err
 			}
-			line, err := agent.Line(e.Data, nil)
-			if err != nil {
-				return err
+			if e.Raw != nil || e.Type == agent.TypeLine { // else it belongs to the line before
+				line, err := agent.Line(e.Data, e.Raw)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(&lines, "%s\n", line)
 			}
-			fmt.Fprintf(&lines, "%s\n", line)
 			fmt.Fprintf(sum, "%s\n", e.JSON)
 			n++
 		}

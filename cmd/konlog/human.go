@@ -112,14 +112,8 @@ func wholeText(typ string, data []byte) (string, bool) {
 
 // between returns what is shown where a block of text ends or a tool begins.
 func (h *humanPrinter) between(e shown) string {
-	var l agentLine
-	if json.Unmarshal(e.data, &l) != nil {
-		return ""
-	}
-	if l.Msg != nil {
-		l = *l.Msg
-	}
-	if l.Event == nil || l.Event.Type != "content_block_stop" && l.Event.Block.Name == "" {
+	name, ok := breakIn(e)
+	if !ok {
 		return ""
 	}
 	text := ""
@@ -127,10 +121,32 @@ func (h *humanPrinter) between(e shown) string {
 		text = "\n"
 	}
 	h.inText = false
-	if name := l.Event.Block.Name; name != "" {
+	if name != "" {
 		text += h.p.cyan("[tool "+printable(shorten(name, 40))+"]") + "\n"
 	}
 	return text
+}
+
+// breakIn reports whether a block of text ends with an event, and the name of the
+// tool that begins with it: once, when its input is whole.
+func breakIn(e shown) (tool string, ok bool) {
+	var l agentLine
+	if json.Unmarshal(e.data, &l) != nil {
+		return "", false
+	}
+	switch {
+	case e.typ == "tool_start":
+		return l.Name, len(l.Input) > 0 && string(l.Input) != "null"
+	case e.typ == "text" || e.typ == "thinking":
+		return "", true
+	}
+	if l.Msg != nil {
+		l = *l.Msg
+	}
+	if l.Event == nil || l.Event.Type != "content_block_stop" && l.Event.Block.Name == "" {
+		return "", false
+	}
+	return l.Event.Block.Name, true
 }
 
 // end finishes a line of text that is still open.
@@ -155,8 +171,10 @@ type agentLine struct {
 	Block   struct {
 		Name string `json:"name"`
 	} `json:"content_block"` // Anthropic
-	Role    string `json:"role"`
-	Content delta  `json:"content"`
+	Name    string          `json:"name"`  // of a tool
+	Input   json.RawMessage `json:"input"` // likewise
+	Role    string          `json:"role"`
+	Content delta           `json:"content"`
 	Params  *struct {
 		Update *struct {
 			Kind    string    `json:"sessionUpdate"`

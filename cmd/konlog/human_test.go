@@ -54,6 +54,32 @@ another
 	}
 }
 
+// TestHumanFormOfADemo: the text that streams, and each tool once.
+func TestHumanFormOfADemo(t *testing.T) {
+	var out strings.Builder
+	h := &humanPrinter{w: &out}
+	for _, e := range []shown{
+		{typ: "turn_start", data: []byte(`{"agent":"claude"}`)},
+		{typ: "text_delta", data: []byte(`{"text":"I'll "}`)},
+		{typ: "text_delta", data: []byte(`{"text":"look."}`)},
+		{typ: "text", data: []byte(`{"text":"I'll look."}`)},
+		{typ: "tool_start", data: []byte(`{"id":"1","name":"Bash"}`)},
+		{typ: "tool_delta", data: []byte(`{"id":"1","text":"{}"}`)},
+		{typ: "tool_start", data: []byte(`{"id":"1","name":"Bash","input":{}}`)},
+		{typ: "text_delta", data: []byte(`{"text":"Done."}`)},
+		{typ: "agent", data: []byte(`{"type":"stream_event","event":{"type":"content_block_stop"}}`)},
+	} {
+		e.quiet = true
+		if err := h.event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.end()
+	if want := "I'll look.\n[tool Bash]\nDone.\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
 // FuzzHumanForm guards that nothing an agent writes reaches the terminal as a
 // control character.
 func FuzzHumanForm(f *testing.F) {

@@ -233,7 +233,7 @@ func readHeader(entry string, line agent.TextLine) (exportHeader, error) {
 }
 
 func (im *importer) next() (agent.TextLine, error) {
-	line, err := im.lines.Next()
+	line, err := im.lines.Whole()
 	if err == nil {
 		im.moved(line)
 	}
@@ -334,7 +334,7 @@ func (a *app) checkImport(ctx context.Context, cl *client.Client, src *importSou
 	lines := agent.NewSplitter(in, api.ImportLineBytesDefault)
 	var found []string
 	for first := true; ; first = false {
-		line, err := lines.Next()
+		line, err := lines.Whole()
 		if errors.Is(err, io.EOF) {
 			return o.absent(found)
 		}

@@ -24,6 +24,7 @@ const patienceDefault = 30 * time.Second
 type promptFlags struct {
 	client.PromptSpec
 	images   []string
+	use      string
 	wait     bool
 	patience time.Duration
 	json     bool
@@ -57,6 +58,7 @@ was stopped, or nobody began it.`,
 	f.StringVar(&o.Source, "source", "inject", "who asks: user, inject, kontask or api")
 	f.StringVar(&o.Turn, "turn", "", "the id of the turn that it becomes; that of the open turn steers it (default chosen by the server)")
 	f.StringVar(&o.Key, "key", "", "idempotency key: the same key and prompt ask once")
+	f.StringVar(&o.use, "use", "", "ask for this agent of the server's (konlog serve --agent) to run the session")
 	f.BoolVarP(&o.wait, "wait", "w", false, "follow the turn to its end and print the agent's text")
 	f.DurationVar(&o.patience, "patience", patienceDefault, "with --wait: how long nobody may begin the turn while nothing else runs; 0 waits for ever")
 	f.BoolVar(&o.json, "json", false, "the result as a JSON object; with --wait the turn's events, one per line")
@@ -83,6 +85,11 @@ func (a *app) prompt(cmd *cobra.Command, session string, words []string, o promp
 	o.Text = text
 	if o.Images, err = storeImages(cmd.Context(), cl, o.images); err != nil {
 		return err
+	}
+	if o.use != "" {
+		if err := useAgent(cmd.Context(), cl, session, o.use); err != nil {
+			return err
+		}
 	}
 	done, err := cl.Prompt(cmd.Context(), session, o.PromptSpec)
 	if err != nil {

@@ -13,11 +13,17 @@ import (
 
 	"github.com/konlog/konlog/agent"
 	"github.com/konlog/konlog/client"
-	"github.com/konlog/konlog/store"
 )
 
 // startTestServer runs a whole server on a temporary directory.
 func startTestServer(t *testing.T) *client.Client {
+	t.Helper()
+	cl, _ := startTestServerAt(t)
+	return cl
+}
+
+// startTestServerAt says also where it is.
+func startTestServerAt(t *testing.T) (cl *client.Client, url string) {
 	t.Helper()
 	env := map[string]string{"KONLOG_ADDR": "127.0.0.1:0", "KONLOG_DATA": t.TempDir(), "KONLOG_DRAIN_SPREAD": "0s"}
 	c, err := resolve(pflag.NewFlagSet("", pflag.ContinueOnError), lookup(env), "")
@@ -33,11 +39,10 @@ func startTestServer(t *testing.T) *client.Client {
 			t.Error(err)
 		}
 	})
-	cl, err := client.New(s.url)
-	if err != nil {
+	if cl, err = client.New(s.url); err != nil {
 		t.Fatal(err)
 	}
-	return cl
+	return cl, s.url
 }
 
 // recordings returns the files of testdata and those of the folder that
@@ -57,6 +62,15 @@ func recordings(t *testing.T) []string {
 		}
 	}
 	return files
+}
+
+// keepLines appends the lines of a file as they are.
+func keepLines(t *testing.T, cl *client.Client, session string, body []byte) {
+	t.Helper()
+	o := agent.IngestOptions{IntakeOptions: agent.IntakeOptions{Format: agent.FormatLines, Source: "recording"}}
+	if _, err := agent.Ingest(t.Context(), bytes.NewReader(body), o, agent.Sink{Append: appendTo(cl, session)}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // linesOf returns the lines that a feed takes from a file.
@@ -85,14 +99,7 @@ func TestI9_RecordingsComeBackByteForByte(t *testing.T) {
 				t.Fatal(err)
 			}
 			session := fmt.Sprintf("recording-%d", i)
-			f := &feed{
-				draft:   lineDrafts(fileSource(name), ""),
-				append:  appendTo(cl, session),
-				refused: func(err error) error { return err },
-			}
-			if err := f.run(t.Context(), bytes.NewReader(body), store.EventBytesDefault); err != nil {
-				t.Fatal(err)
-			}
+			keepLines(t, cl, session, body)
 			want := linesOf(t, body)
 			var first []byte
 			for _, transport := range []string{"ws", "sse", "poll"} {

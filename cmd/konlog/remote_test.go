@@ -90,7 +90,7 @@ func TestIngestWaitsForAServerAndTellsThatItWentAway(t *testing.T) {
 	if code := a.run(t.Context(), []string{"ingest", "s1", "--server", "http://" + addr}); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &out)
 	}
-	for _, want := range []string{"waiting up to 30s for the server", "trying again", "takes it again", "1 line, 1 appended"} {
+	for _, want := range []string{"waiting up to 30s for the server", "trying again", "takes it again", "1 line, 1 event, 1 appended"} {
 		if strings.Count(out.String(), want) != 1 {
 			t.Errorf("not once %q: %s", want, &out)
 		}

@@ -63,6 +63,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 5 server not reachable.`,
 		Example: `  konlog demo                                  see all of it in half a minute
   konlog serve                                 start the server
+  konlog run --session s1 -- claude            run an agent behind it
   konlog ingest s1 -f agent.jsonl              feed it an agent's output
   konlog tail s1                               watch the session
   konlog prompt s1 Fix the tests --wait        ask its agent, and read along`,
@@ -100,8 +101,8 @@ func (a *app) addCommands(root *cobra.Command) {
 			a.appendCommand(), a.ingestCommand(), a.tailCommand(), a.sessionsCommand(), a.forkCommand(), a.blobCommand(),
 		}},
 		{"agent", "Work with agents:", []*cobra.Command{
-			a.promptCommand(), a.answerCommand(), a.stopCommand(), a.turnsCommand(), a.searchCommand(), a.inboxCommand(), a.seenCommand(),
-			a.kontasksCommand(), a.kontaskCommand(), a.chooseCommand(), a.webhooksCommand(),
+			a.runCommand(), a.promptCommand(), a.answerCommand(), a.stopCommand(), a.turnsCommand(), a.searchCommand(), a.inboxCommand(), a.seenCommand(),
+			a.kontasksCommand(), a.kontaskCommand(), a.chooseCommand(), a.webhooksCommand(), a.fakeAgentCommand(),
 		}},
 		{"data", "Look after the data:", []*cobra.Command{a.exportCommand(), a.importCommand(), a.backupCommand(), a.verifyCommand(), a.redactCommand()}},
 		{rest, "And:", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.versionCommand(), a.benchCommand()}},
@@ -112,6 +113,7 @@ func (a *app) addCommands(root *cobra.Command) {
 			root.AddCommand(cmd)
 		}
 	}
+	root.AddCommand(a.guardCommand())
 	root.SetHelpCommandGroupID(rest)
 	root.SetCompletionCommandGroupID(rest)
 }

@@ -110,7 +110,7 @@ func (a *app) announce(s *server) {
 func settingLines(c config) []string {
 	var lines []string
 	for _, s := range settings {
-		if v := c[s.key]; serverSetting(s.key) && v.text != s.def {
+		if v := c[s.key]; serverSetting(s.key) && v.text != s.def && s.kind != kindCommands { // a command may hold what is nobody's business
 			lines = append(lines, fmt.Sprintf("%s %s  # %s", s.key, quoteValue(s, c), v.origin))
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,11 +32,16 @@ type server struct {
 	failed   chan error // capacity 1: why HTTP ended by itself
 	stopLoop context.CancelFunc
 	loops    sync.WaitGroup
+	agents   sync.WaitGroup
 }
 
 // startServer listens first, so that a taken port is told before the data
 // directory is touched. ctx bounds the start only.
 func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, error) {
+	agents, err := managedAgents(c, logger)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := listen(ctx, c.text("addr"))
 	if err != nil {
 		return nil, err
@@ -50,7 +57,8 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 		Log: s.log, Webhooks: s.log, Hub: hub, AllowPrivate: c.bool("webhooks.allow-private"), Version: thisBuild().Version, Logger: logger,
 	})
 	ac := apiConfig(c, logger)
-	ac.Notifier = s.notify
+	ac.Notifier, ac.Ingest = s.notify, ingestBody
+	ac.Agents = slices.Sorted(maps.Keys(agents))
 	s.api = api.New(s.log, hub, ac)
 	s.http = &http.Server{Handler: s.api.Handler()}
 	s.api.ConfigureHTTP(s.http)
@@ -58,6 +66,9 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stopLoop = stopLoop
 	s.loops.Go(func() { s.retain(loopCtx) })
+	if len(agents) > 0 {
+		s.agents.Go(func() { s.runAgents(loopCtx, hub, agents) })
+	}
 	s.loops.Go(func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
@@ -222,6 +233,7 @@ func (s *server) stop(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Shutdown(ctx) }()
 	s.api.Drain(ctx, s.settings.duration("drain.spread"))
+	s.waitForAgents(ctx)
 	if err := <-ended; err != nil {
 		s.logger.Warn("requests were cut off at the drain timeout", "err", err)
 		_ = s.http.Close() // nothing is left to be told
@@ -231,4 +243,16 @@ func (s *server) stop(ctx context.Context) error {
 		return fmt.Errorf("close the data: %w", err)
 	}
 	return nil
+}
+
+// waitForAgents lets the agents' turns be stopped and said so in the log. What
+// is left of them ends with this process.
+func (s *server) waitForAgents(ctx context.Context) {
+	gone := make(chan struct{})
+	go func() { s.agents.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		s.logger.Warn("agents were cut off at the drain timeout")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/konlog/konlog/agent/run"
 	"github.com/konlog/konlog/api"
 	"github.com/konlog/konlog/store/sqlite"
 	"github.com/konlog/konlog/stream"
@@ -39,6 +40,11 @@ var settings = []setting{
 	{key: "http.hosts", kind: kindList, doc: "further host names that requests may carry, such as a reverse proxy's; * allows all"},
 
 	{key: "webhooks.allow-private", kind: kindBool, def: "false", doc: "post webhooks to this machine and its network too"},
+
+	{key: "agent", kind: kindCommands, doc: "NAME=COMMAND or NAME:DRIVER=COMMAND: run this agent for sessions whose meta has \"agent\": NAME; may be repeated"},
+	{key: "agents.dir", kind: kindString, def: ".", doc: "the working directory of the agents"},
+	timeSetting("agents.idle", run.IdleDefault, "without work before an agent's process ends; it goes on with its conversation at the next prompt"),
+	countSetting("agents.max", run.RunnersDefault, "sessions whose agents run at a time; others wait"),
 
 	sizeSetting("limits.body-bytes", api.BodyBytesDefault, "one request that is not streamed"),
 	sizeSetting("limits.event-bytes", api.EventBytesDefault, "one event: type, turn, parent, data and raw together"),

@@ -12,7 +12,10 @@ import (
 )
 
 // cores are the two CPU cores of a measurement.
-type cores struct{ server, load int }
+type cores struct {
+	server, load int
+	shared       bool // what is started may use both
+}
 
 // pinSelf takes the first two cores that this process may use and moves all
 // its threads to the second one.
@@ -51,11 +54,13 @@ func pinSelf() (cores, error) {
 	return c, nil
 }
 
-func pinThread(id, core int) error {
+func pinThread(id int, cores ...int) error {
 	var set unix.CPUSet
-	set.Set(core)
+	for _, core := range cores {
+		set.Set(core)
+	}
 	if err := unix.SchedSetaffinity(id, &set); err != nil {
-		return fmt.Errorf("pin a thread to CPU %d: %w", core, err)
+		return fmt.Errorf("pin a thread to CPU %d: %w", cores, err)
 	}
 	return nil
 }
@@ -65,7 +70,11 @@ func pinThread(id, core int) error {
 func startPinned(cmd *exec.Cmd, c cores) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := pinThread(0, c.server); err != nil {
+	on := []int{c.server}
+	if c.shared {
+		on = append(on, c.load)
+	}
+	if err := pinThread(0, on...); err != nil {
 		return err
 	}
 	err := cmd.Start()

@@ -9,7 +9,10 @@ import (
 )
 
 // cores are the two CPU cores of a measurement.
-type cores struct{ server, load int }
+type cores struct {
+	server, load int
+	shared       bool // what is started may use both
+}
 
 func pinSelf() (cores, error) {
 	return cores{}, errors.New("pinning to a CPU core is possible on Linux only")

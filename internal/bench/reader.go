@@ -34,9 +34,10 @@ func (c carrier) target(session string, after int64) string {
 type reader struct {
 	session string
 	carrier carrier
-	after   int64      // the cursor that it begins with
-	stopAt  int64      // run ends with this id; 0 means never
-	delays  *histogram // from due to arrival; or nil
+	after   int64                              // the cursor that it begins with
+	stopAt  int64                              // run ends with this id; 0 means never
+	delays  *histogram                         // from due to arrival; or nil
+	taken   func(event []byte, at int64) error // is told of every event; or nil
 
 	wire    *wire
 	asked   int64        // when the request was sent
@@ -193,6 +194,11 @@ func (r *reader) take(b []byte, at int64) error {
 	}
 	if r.first.Load() == 0 {
 		r.first.Store(at)
+	}
+	if r.taken != nil {
+		if err := r.taken(b, at); err != nil {
+			return fmt.Errorf("session %s: event %d: %w", r.session, id, err)
+		}
 	}
 	if r.delays != nil && sent != 0 {
 		r.delays.record(at - sent)

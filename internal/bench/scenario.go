@@ -36,6 +36,7 @@ var scenarios = []scenario{
 	{"sessions-1000", "1,000 sessions with a producer and a reader each", false, runSessions},
 	{"folds", "1,000 sessions in which turns go on, against the same that mean nothing", false, runFolds},
 	{"idle", "1,000 readers of a session in which nothing happens", true, runIdle},
+	{"agents", "100 agents at 50 lines/s each and a reader of each, run by the server, then by a process each", true, runAgents},
 	{"grow", "append, tail, replay and restart by the size of the log", true, runGrow},
 }
 

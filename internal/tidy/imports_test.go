@@ -41,7 +41,10 @@ var table = map[string]row{
 	"migrations":          {std: true, never: []string{databaseQL, netHTTP}},
 	"stream":              {ours: []string{"store", "internal/sse"}, tests: []string{"store/memory"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
 	"api":                 {ours: []string{"store", "stream", "web", "internal/sse"}, tests: []string{"store/memory"}, never: []string{databaseQL, sqlDriver, cobra}},
-	"agent":               {ours: []string{"store", "stream", "internal/sse"}, never: []string{databaseQL, sqlDriver, echo}},
+	"agent":               {ours: []string{"store"}, never: []string{databaseQL, sqlDriver, netHTTP, slog, echo}},
+	"agent/run":           {ours: []string{"agent", "store", "stream", "internal/sse"}, tests: []string{"agent/fake", "store/memory", "api", "client", "store/sqlite"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
+	"agent/fake":          {ours: []string{"agent"}, never: []string{databaseQL, sqlDriver, netHTTP, echo}},
+	"internal/realagents": {tests: []string{"agent", "agent/run", "store", "client"}},
 	"notify":              {ours: []string{"store", "stream"}, tests: []string{"store/memory"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
 	"client":              {ours: []string{"store", "internal/sse"}, tests: []string{"store/memory", "stream", "api"}, never: []string{databaseQL, sqlDriver, echo, prometheus, cobra}},
 	"web":                 {std: true, never: []string{databaseQL}},
@@ -54,7 +57,7 @@ var table = map[string]row{
 	"internal/parity":     {tests: []string{"store", "store/sqlite", "stream", "api", "client", "internal/faultproxy", "internal/sse"}},
 	"internal/bench":      {ours: []string{"store", "store/sqlite", "internal/sse"}, never: []string{databaseQL, sqlDriver}},
 	"cmd/konlog": {
-		ours:  []string{"store", "store/sqlite", "stream", "notify", "api", "agent", "client", "web", "internal/sse", "internal/bench"},
+		ours:  []string{"store", "store/sqlite", "stream", "notify", "api", "agent", "agent/run", "agent/fake", "client", "web", "internal/sse", "internal/bench"},
 		tests: []string{"store/memory", "store/storetest", "internal/faultproxy", "internal/faultvfs"},
 	},
 }

@@ -145,6 +145,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sessions/{s}/ingest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Append an agent's output
+         * @description Every line of the body is kept, and becomes the events that it stands for. Lines are appended as they arrive; when the body breaks off, or the request is refused, those before stay. To send the same lines again appends nothing, where they have ids of their own or the source has a name.
+         */
+        post: operations["ingest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions/{s}/events": {
         parameters: {
             query?: never;
@@ -1137,6 +1157,8 @@ export interface components {
             title?: string;
             scope?: string;
             tags?: string[];
+            source?: string;
+            text?: string;
             agent?: string;
             prompt?: string;
             success?: boolean;
@@ -1562,6 +1584,40 @@ export interface components {
              */
             duplicates: number;
         };
+        ingested: {
+            session: string;
+            /** @description The format; empty when no line told it. */
+            agent: string;
+            /** @description Blank ones are not counted. */
+            lines: number;
+            /** @description Events that the lines stand for. */
+            events: number;
+            /**
+             * Format: int64
+             * @description Id of the first new event; 0 when none was new.
+             */
+            first: number;
+            /** Format: int64 */
+            last: number;
+            /** @description New events. */
+            appended: number;
+            /** @description Events that the log held already. */
+            duplicates: number;
+            /** @description Turns that began in the lines. */
+            turns: number;
+            /** @description Events that the log refuses for what they mean, such as the end of a turn that has ended: kept without that meaning. */
+            demoted: number;
+            /** @description Blobs of what is too large for events. */
+            blobs: number;
+            /** @description Lines of kinds that the format does not know, by kind. */
+            unknown: {
+                [key: string]: number;
+            };
+            /** @description What was taken out, by name. */
+            redacted: {
+                [key: string]: number;
+            };
+        };
         sessionSpec: {
             title?: string | null;
             scope?: string | null;
@@ -1679,6 +1735,8 @@ export interface components {
             retention: {
                 [key: string]: number;
             };
+            /** @description The agents that the server runs for sessions whose meta names one as agent. */
+            agents: string[];
         };
         problem: {
             type: string;
@@ -2142,6 +2200,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["streamed"];
+                };
+            };
+            default: components["responses"]["problem"];
+        };
+    };
+    ingest: {
+        parameters: {
+            query?: {
+                /** @description The format of the lines; auto is told by the first of them. */
+                agent?: "auto" | "acp" | "claude" | "codex" | "gemini" | "lines" | "opencode";
+                /** @description Names the source: lines without an id of their own are known again by it and by their place in the body. */
+                name?: string;
+                /** @description The turn that all lines belong to; they begin and end none then. */
+                turn?: string;
+                /** @description What becomes of an open turn at the end of the body: exit ends it, keep leaves it to its lease. */
+                end?: "exit" | "keep";
+                /** @description 0 keeps secrets of known forms; else they become [redacted:NAME]. */
+                redact?: "0" | "1";
+                /** @description 0 refuses to make the session. */
+                create?: "0" | "1";
+            };
+            header?: never;
+            path: {
+                /** @description The session's id. */
+                s: components["parameters"]["session"];
+            };
+            cookie?: never;
+        };
+        /** @description What the agent prints, of any content type. */
+        requestBody: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description The log held all of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ingested"];
+                };
+            };
+            /** @description Appended. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ingested"];
                 };
             };
             default: components["responses"]["problem"];
