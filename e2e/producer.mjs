@@ -76,7 +76,7 @@ export class Producer {
   }
 }
 
-/** konlog ingest of a recording, at a pace: the lines come as events of the type agent. */
+/** konlog ingest of a recording, at a pace: the lines come as the events that they stand for. */
 export function ingest(t, server, session, recording, pace = 1) {
   const child = spawn(server.binary, ['ingest', session, '-f', path.join(root, 'testdata/recordings', recording), '--pace', String(pace), '--server', server.url, '-q'], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';

@@ -253,7 +253,7 @@ describe('without a server', { concurrency }, () => {
 });
 
 describe("an agent's own lines", { concurrency }, () => {
-  // What konlog ingest appends is a format of the agent's, which the console reads; its marks are the words themselves.
+  // What konlog ingest makes of an agent's format; its marks are the words themselves.
   for (const recording of ['claude-code-duplex-4turns.jsonl', 'gemini-stream-tools.jsonl', 'acp-v1-gemini-permissions.jsonl']) {
     test(`${recording}: a page that is reloaded, cut and left without a server shows the same conversation`, async (t) => {
       const stage = await setStage(t, rig);

@@ -70,7 +70,7 @@ describe.skipIf(!chromiumPath)('a conversation in a browser', { timeout: 60_000 
     await button.click();
     await frames();
     expect(await fromEnd()).toBeLessThan(2);
-    await page.waitForSelector('[data-id="2200"]');
+    await page.waitForSelector('[data-id="2200"]', { state: 'attached' }); // bookkeeping, which is not seen
   });
 
   /** Scrolls, and tells the first row that is seen then, before the page has heard of it. */

@@ -34,6 +34,14 @@ it('is made by its first prompt, with the first line as its title', async () => 
   expect(location.hash).toContain(session());
 });
 
+it('asks for the agent that was chosen, whether its prompt or its id makes it', async () => {
+  await create({ id: '', title: '', prompt: 'go', agent: 'claude' });
+  expect(at.asked).toEqual([['PATCH', '/v1/sessions/ID', { title: 'go', meta: { agent: 'claude' } }]]);
+  at.asked.length = 0;
+  await create({ id: 'mine', title: '', prompt: 'go', agent: 'claude' });
+  expect(at.asked).toEqual([['POST', '/v1/sessions', { id: 'mine', title: 'go', meta: { agent: 'claude' } }]]);
+});
+
 it('is gone to at once while the server is away, its prompt kept, and gets its title when it is back', async () => {
   let taken = (_: unknown) => {};
   Object.assign(at, { phase: 'offline', send: () => new Promise((done) => (taken = done)) });

@@ -14,6 +14,8 @@ export function Others({ items, focus }: { items: readonly OtherItem[]; focus?: 
   const { session } = useView();
   const first = items[0]!;
   const [open, toggle] = useFold(`o${first.id}`, focus !== undefined);
+  // Bookkeeping is for the page of events; here it has a place only for a link to it.
+  if (focus === undefined && items.every((i) => i.minor)) return <div data-item="other" data-id={first.id} hidden />;
   const failed = items.filter((i) => i.failed).length;
   const single = items.length === 1 && !first.minor;
   const count = items.reduce((n, i) => n + i.count, 0);

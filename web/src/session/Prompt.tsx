@@ -17,11 +17,6 @@ export function Prompt({ item }: { item: PromptItem }) {
             steers
           </Badge>
         )}
-        {!item.steers && item.source === 'inject' && (
-          <Badge tone="accent" title="It was put in from outside">
-            injected
-          </Badge>
-        )}
         <time dateTime={item.time} title={moment(item.time)}>
           {timeOfDay(item.time)}
         </time>

@@ -1,9 +1,10 @@
 import type { SessionInfo } from '@konlog/client';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
 import { connection } from '../app/connection';
 import { Confirm, Dialog } from '../parts/Dialog';
-import { asking, close, create, fork, remove, rename, troubleWords, type ActionRow } from './actions';
+import { agents, asking, close, create, fork, remove, rename, troubleWords, type ActionRow } from './actions';
 
 const done = () => (asking.value = undefined);
 
@@ -52,6 +53,13 @@ interface FieldSpec {
 }
 
 function New() {
+  const offered = useSignal<string[]>([]);
+  useEffect(() => {
+    const ended = new AbortController();
+    // Without an answer the session is made all the same, for somebody else to run.
+    agents(ended.signal).then((names) => (offered.value = names), () => undefined);
+    return () => ended.abort();
+  }, []);
   return (
     <Form
       title="New session"
@@ -61,8 +69,20 @@ function New() {
         { name: 'title', label: 'Title', max: 512, hint: 'Empty: the first line of the prompt.' },
         { name: 'id', label: 'Id', max: 128, pattern: '[A-Za-z0-9][A-Za-z0-9._:\\-]{0,127}', hint: 'Letters, digits, . _ : - ; one is made when it is empty.' },
       ]}
-      run={(v) => create({ id: v.id ?? '', title: v.title ?? '', prompt: v.prompt ?? '' })}
-    />
+      run={(v) => create({ id: v.id ?? '', title: v.title ?? '', prompt: v.prompt ?? '', agent: v.agent ?? '' })}
+    >
+      {offered.value.length > 0 && (
+        <label class="label">
+          Agent
+          <select class="field" name="agent" defaultValue={offered.value[0]}>
+            {offered.value.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+            <option value="">None: somebody else runs it</option>
+          </select>
+        </label>
+      )}
+    </Form>
   );
 }
 

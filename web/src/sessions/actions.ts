@@ -61,11 +61,11 @@ export async function remove(id: string): Promise<void> {
 const TAKEN_MS = 1_000;
 
 /** Makes a session, with a first prompt when there is one, and goes there. */
-export async function create({ id, title, prompt }: { id: string; title: string; prompt: string }): Promise<void> {
-  if (prompt && !id) return begin(newId(), title, prompt);
+export async function create({ id, title, prompt, agent = '' }: { id: string; title: string; prompt: string; agent?: string }): Promise<void> {
+  if (prompt && !id) return begin(newId(), title, prompt, agent);
   const name = title || titleOf(prompt);
   // An id that somebody chose may be taken, which only the server knows.
-  const made = await connection.request<SessionInfo>('POST', '/v1/sessions', { body: { ...(id && { id }), ...(name && { title: name }) } });
+  const made = await connection.request<SessionInfo>('POST', '/v1/sessions', { body: { ...(id && { id }), ...(name && { title: name }), ...(agent && { meta: { agent } }) } });
   note([made]);
   location.hash = link(made.id);
   // Kept by the client until the server has it, so there is nothing to wait for.
@@ -73,9 +73,9 @@ export async function create({ id, title, prompt }: { id: string; title: string;
 }
 
 /** The first prompt makes its session, so it can be given also while the server is away: the client keeps it. */
-async function begin(id: string, title: string, prompt: string): Promise<void> {
+async function begin(id: string, title: string, prompt: string, agent: string): Promise<void> {
   const taken = connection.send({ session: id, command: 'prompt', body: { text: prompt, source: 'user' } });
-  const named = taken.then(() => name(id, title || titleOf(prompt), title !== ''));
+  const named = taken.then(() => name(id, title || titleOf(prompt), title !== '', agent));
   // Once its page is open, that shows what was refused.
   named.catch(() => undefined);
   try {
@@ -89,13 +89,20 @@ async function begin(id: string, title: string, prompt: string): Promise<void> {
   location.hash = link(id);
 }
 
-async function name(id: string, title: string, given: boolean): Promise<void> {
-  if (!title) return;
+async function name(id: string, title: string, given: boolean, agent: string): Promise<void> {
+  if (!title && !agent) return;
   try {
-    await rename(id, title);
+    note([await connection.request<SessionInfo>('PATCH', at(id), { body: { ...(title && { title }), ...(agent && { meta: { agent } }) } })]);
   } catch (error) {
-    if (given) announce(`The title was not set: ${troubleWords(error)}`);
+    if (agent) announce(`${agent} was not asked to run this session: ${troubleWords(error)}`);
+    else if (given) announce(`The title was not set: ${troubleWords(error)}`);
   }
+}
+
+/** The agents that the server runs for sessions that ask for one. */
+export async function agents(signal: AbortSignal): Promise<string[]> {
+  const health = await connection.get<{ agents?: unknown }>('/health/realtime', { signal });
+  return Array.isArray(health.agents) ? health.agents.filter((name): name is string => typeof name === 'string') : [];
 }
 
 /** A UUIDv7, as the server makes them: sessions sort by when they were made. */

@@ -1,5 +1,5 @@
 import { dataOf, type LogEvent } from '../types.js';
-import { AgentLines } from './agentfold.js';
+import { lineRow } from './agentline.js';
 import { isName, say } from './blocks.js';
 import { Board } from './board.js';
 import { Cards, planItems } from './cards.js';
@@ -23,7 +23,6 @@ export class Fold {
   private readonly board = new Board();
   private readonly cards = new Cards(this.board);
   private readonly turns = new Turns(this.board, this.cards);
-  private readonly agent = new AgentLines(this.board, this.turns, this.cards);
   private readonly unknown: Record<string, number> = {};
   private unknownChanged = false;
   private last: number;
@@ -125,7 +124,8 @@ export class Fold {
       case 'plan': return cards.planned(event, planItems(dataOf(event, 'plan').items));
       case 'error': return turns.notice(event, 'error', errorText(dataOf(event, 'error').error) || 'The agent failed', idOf(dataOf(event, 'error').code));
       case 'process_exit': return this.exit(event);
-      case 'agent': return this.agent.apply(event);
+      case 'agent': return board.other(event, lineRow(event.data));
+      case 'runner_start': case 'process_start': return board.other(event, { label: event.type, minor: true });
       case 'redacted': return this.redacted(event);
       default: return this.foreign(event, board);
     }
@@ -155,8 +155,9 @@ export class Fold {
 
   private exit(event: LogEvent): void {
     const d = dataOf(event, 'process_exit');
+    if (d.exitCode === 0 || d.reason === 'stopped') return this.or(false, event);
     const how = typeof d.signal === 'string' && d.signal ? `by ${d.signal}` : d.exitCode === undefined ? '' : `with code ${d.exitCode}`;
-    this.turns.notice(event, d.exitCode === 0 ? 'info' : 'error', `The agent’s process ended ${how}`.trim(), str(d.reason));
+    this.turns.notice(event, 'error', `The agent’s process ended ${how}`.trim(), str(bag(event.data).stderr) || str(d.reason));
   }
 
   private redacted(event: LogEvent): void {

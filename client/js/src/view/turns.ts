@@ -134,7 +134,7 @@ export class Turns {
     const at = { ...event, turn, parent: undefined };
     if (success) return;
     if (reason === 'stopped') this.notice(at, 'info', began ? 'Stopped' : 'Withdrawn before it began', error);
-    else if (reason === 'abandoned') this.notice(at, 'warning', 'Abandoned: the agent was silent for longer than its lease', error);
+    else if (reason === 'abandoned') this.notice(at, 'warning', 'Abandoned: whoever ran the agent is gone, or was silent for longer than the lease', error);
     else if (reason === 'exit') this.notice(at, 'error', 'The agent’s process ended before the turn did', error);
     else this.notice(at, 'error', reason === 'error' ? 'The turn failed' : `The turn failed: ${reason}`, error);
   }
@@ -156,14 +156,6 @@ export class Turns {
 
   usage(event: LogEvent): void {
     this.bill(event, this.board.section(event), event.data, dataOf(event, 'usage').costUsd);
-  }
-
-  /** Says what an agent's own line tells of a turn's cost: the sum so far of its process, or of this turn alone. */
-  billed(event: LogEvent, usage: unknown, costUsd: number | undefined): void {
-    const section = this.board.section(event);
-    if (isBag(usage)) section.draft.usage = usage;
-    if (costUsd !== undefined) this.bill(event, section, undefined, costUsd);
-    section.touch();
   }
 
   init(event: LogEvent, agentId: string, model: string): void {
