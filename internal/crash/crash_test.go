@@ -87,6 +87,7 @@ func sessionName(i int) string { return fmt.Sprintf("crash-%d", i) }
 // server is the real binary on one data directory and one address.
 type server struct {
 	binary, data, addr, url string
+	args, env               []string // beside the usual ones
 	cmd                     *exec.Cmd
 }
 
@@ -118,7 +119,8 @@ func (s *server) start(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
 	var output bytes.Buffer
-	s.cmd = exec.Command(s.binary, "serve", "--addr", s.addr, "--data", s.data)
+	s.cmd = exec.Command(s.binary, append([]string{"serve", "--addr", s.addr, "--data", s.data}, s.args...)...)
+	s.cmd.Env = append(s.cmd.Environ(), s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = &output, &output
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
