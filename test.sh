@@ -177,6 +177,22 @@ if [ "$node" = true ]; then
   fi
   grep -E '^ *(Test Files|Tests|Duration)' "$logs/vitest" || true
 
+  step "agents' own programs"
+  # Hundreds of megabytes of others' programs: where they cannot be had, that is said and no failure of ours.
+  if npm ci --prefix internal/realagents --no-audit --no-fund --loglevel=error >"$logs/agents" 2>&1; then
+    KONLOG_AGENTS=$PWD/internal/realagents/node_modules/.bin go test -count=1 -timeout=10m -v ./internal/realagents >"$logs/agents" 2>&1 || {
+      count "$logs/agents"
+      grep -vE '^(=== |PASS| *--- (PASS|SKIP))' "$logs/agents" | tail -n 200
+      die "agents' own programs"
+    }
+    count "$logs/agents"
+    grep -E '^ok' "$logs/agents"
+  else
+    notes+=("agents' own programs were not tested: they could not be installed")
+    tail -n 5 "$logs/agents"
+    skipped=$((skipped + 1))
+  fi
+
   if [ -n "$chromium" ]; then
     step browser
     ok=true
