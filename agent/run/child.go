@@ -364,6 +364,9 @@ func (r *Runner) exitData(x exit, halted bool) map[string]any {
 	if len(r.took) > 0 {
 		data["redacted"] = maps.Clone(r.took)
 	}
+	if unknown := r.mapper.Unknown(); len(unknown) > 0 {
+		data["unknown"] = unknown // kinds of lines, since the runner began
+	}
 	return data
 }
 

@@ -263,6 +263,23 @@ func (s *stage) story() string {
 	return b.String()
 }
 
+// last is the last event of a type.
+func (s *stage) last(typ string) store.Event {
+	s.t.Helper()
+	synctest.Wait()
+	p, err := s.engine.Read(context.Background(), "s", store.Query{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range slices.Backward(p.Events) {
+		if e.Type == typ {
+			return e
+		}
+	}
+	s.t.Fatalf("no %s in\n%s", typ, s.story())
+	return store.Event{}
+}
+
 // tells fails unless the log's story is this one.
 func (s *stage) tells(want ...string) {
 	s.t.Helper()
@@ -418,7 +435,11 @@ func TestDeadAgentEndsItsTurnAndTasks(t *testing.T) {
 		a := s.actor()
 		a.says(claudeInit)
 		a.says(`{"type":"system","subtype":"task_started","task_id":"k1","description":"job","session_id":"c1"}`)
+		a.says(`{"type":"from_tomorrow"}`)
 		a.exits(exit{Code: 3, Stderr: "out of luck"})
+		if last := s.last(store.TypeProcessExit); string(last.Field("unknown")) != `{"from_tomorrow":1}` || last.Text("stderr") != "out of luck" {
+			t.Errorf("process_exit says %s", last.Data)
+		}
 		s.prompt("t2", "two")
 		b := s.actor()
 		if b.launch.Resume != "c1" {

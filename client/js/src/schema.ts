@@ -1100,6 +1100,16 @@ export interface components {
                 exitCode?: number;
                 signal?: string;
                 reason?: string;
+                /** @description The last of what it printed there. */
+                stderr?: string;
+                /** @description How many secrets of which kind were taken out of its lines. */
+                redacted?: {
+                    [key: string]: number;
+                };
+                /** @description How many of its lines were of which kind that konlog does not know. */
+                unknown?: {
+                    [key: string]: number;
+                };
             };
             /** @description An agent's own line. */
             agent?: unknown;

@@ -157,7 +157,7 @@ export class Fold {
     const d = dataOf(event, 'process_exit');
     if (d.exitCode === 0 || d.reason === 'stopped') return this.or(false, event);
     const how = typeof d.signal === 'string' && d.signal ? `by ${d.signal}` : d.exitCode === undefined ? '' : `with code ${d.exitCode}`;
-    this.turns.notice(event, 'error', `The agent’s process ended ${how}`.trim(), str(bag(event.data).stderr) || str(d.reason));
+    this.turns.notice(event, 'error', `The agent’s process ended ${how}`.trim(), str(d.stderr) || str(d.reason));
   }
 
   private redacted(event: LogEvent): void {
