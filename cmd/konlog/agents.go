@@ -44,7 +44,7 @@ func managedAgents(c config, logger *slog.Logger) (map[string]run.Config, error)
 		}
 		rc, err := managedAgent(c, driver, words)
 		if err != nil {
-			return nil, err
+			return nil, usagef("setting agent %s: %w", name, err).because("name what it speaks: %s:DRIVER=COMMAND with one of %s", name, strings.Join(run.Drivers(), ", "))
 		}
 		rc.Name, rc.Logger = name, logger
 		agents[name] = rc

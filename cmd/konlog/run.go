@@ -265,6 +265,9 @@ func (o *runFlags) config(command, env []string) (run.Config, error) {
 	if c.Agent, err = agentOf(o.agent, command); err != nil {
 		return c, err
 	}
+	if c.Agent == agent.FormatClaude && len(command) > 2 && command[1] == fakeAgentName {
+		c.Command = append(slices.Clone(command), "--input-format", "stream-json") // a recording of one side waits for the end of its input else
+	}
 	c.Guard, err = guardCommand()
 	return c, err
 }
