@@ -321,7 +321,7 @@ func TestProcessLeavesNothingOpen(t *testing.T) {
 	for range 5 {
 		run()
 	}
-	if n := openFiles(t); n != files {
+	if n := openFiles(t); n > files { // fewer when something of an earlier test has gone meanwhile
 		t.Errorf("%d files are open, %d were before", n, files)
 	}
 	over := time.After(testWait)
