@@ -197,6 +197,8 @@ if [ "$node" = true ]; then
     step browser
     ok=true
     (cd e2e && node --test --test-concurrency=1 --test-reporter=tap ./*.test.mjs) >"$logs/browser" 2>&1 || ok=false
+    # What failed and why comes first: a long log may be cut short where it is shown.
+    sed -n '/^ *not ok /,/^ *\.\.\.$/p' "$logs/browser" | grep -vE "^ *(at |---|\.\.\.|type: |location: |failureType: |stack: )" | head -n 60 || true
     grep -E '^ *(not )?ok |^# (tests|pass|fail)' "$logs/browser" || true
     # The sums stand at the end; a run that broke off has none, and has failed.
     sum() { sed -n "s/^# $1 //p" "$logs/browser" | grep . | tail -n 1 || echo 0; }

@@ -87,7 +87,7 @@ async function assertUnharmed({ device, page, left }, trap, where) {
   device.check(where);
 }
 
-test('hostile words run no script, ask nobody and stay in their place, on every page', { timeout: 120_000 }, async (t) => {
+test('hostile words run no script, ask nobody and stay in their place, on every page', { timeout: 300_000 }, async (t) => {
   const server = await rig.server(t);
   const trap = await startTrap(t);
   await feed(server, trap);
@@ -109,7 +109,7 @@ test('hostile words run no script, ask nobody and stay in their place, on every 
   }
 });
 
-test("a kontask's HTML is shown in its frame, and can do nothing from there", { timeout: 120_000 }, async (t) => {
+test("a kontask's HTML is shown in its frame, and can do nothing from there", { timeout: 300_000 }, async (t) => {
   const server = await rig.server(t);
   const trap = await startTrap(t);
   await server.call('/v1/sessions/h1', undefined, 'PUT');

@@ -15,9 +15,9 @@ import { chromium } from 'playwright-core';
 /** The top of the source tree. */
 export const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '..');
 /** Milliseconds: a server that starts is ready by then. */
-export const readyWithin = 10_000;
+export const readyWithin = 30_000;
 /** Milliseconds: a page has all there is by then, after the last append or the last fault. */
-export const levelWithin = 30_000;
+export const levelWithin = 60_000;
 
 /** Makes the binary, one for all tests of a file; KONLOG_BINARY names one that is there. */
 export function buildBinary(folder) {

@@ -13,7 +13,7 @@ const rig = useRig();
 /** Tests at a time: they wait more than they work. */
 const concurrency = 4;
 /** Milliseconds in which a page has found what works: two silences in a row and the back-off between. */
-const settledWithin = 20_000;
+const settledWithin = 40_000;
 
 /** What the badge says: the transport when it is live, else that it is not. */
 const transport = (page) =>
