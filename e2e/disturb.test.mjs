@@ -131,6 +131,11 @@ class Person {
     else await page.evaluate((h) => (location.hash = h), new URL(this.here).hash);
   }
 
+  /** A step back that something overtook leaves the page elsewhere: whoever wants to read or write goes there. */
+  backHere(page) {
+    return page.evaluate((h) => location.hash === h || (location.hash = h), new URL(this.here).hash);
+  }
+
   elsewhere(page) {
     return this.go(page, '#/s/other', this.chance.next() < 0.5);
   }
@@ -165,6 +170,7 @@ class Person {
   async type(page) {
     const text = `typed by ${this.number} ${this.typed.length} ${this.round.session}`;
     this.round.typed++;
+    await this.backHere(page);
     const box = page.locator('[data-testid=composer]');
     await box.fill(text);
     await box.press('Enter');
@@ -266,8 +272,7 @@ class Round {
     assertSame(await assertConversation(this.watcher, { server, session, events, who: 'the watcher' }), reference, 'the watcher');
     for (const { person, page } of this.tabs()) {
       const who = `device ${person.number}, tab ${person.pages.indexOf(page)}`;
-      // A step back that a reload overtook leaves the page elsewhere; whoever wants to read goes there.
-      await page.evaluate((h) => location.hash === h || (location.hash = h), new URL(person.here).hash);
+      await person.backHere(page);
       try {
         await page.waitForSelector(conversation);
         assertSame(await assertConversation(page, { server, session, events, who }), reference, who);
