@@ -19,6 +19,10 @@ const demotedPrefix = TypeLine + "."
 // Both are without turn and parent, which may be why it was refused. The key
 // stays: whoever sends the event again under it is told that it is there.
 func Demote(d store.Draft) store.Draft {
+	if isPart(&d) || d.Type == TypeLine && d.Raw == nil && lineRefs(d.Data) != nil { // it means nothing as it is
+		d.Turn, d.Parent = "", ""
+		return d
+	}
 	line := d.Raw
 	if line == nil && d.Type == TypeLine {
 		line, _ = Line(d.Data, nil) // data that Lines did not make is no line, and is kept below

@@ -51,9 +51,10 @@ type BlobRef struct {
 // as "whole". Then, as far as it must be, long texts in data are cut, and the
 // largest members left out, but for ids and names. Data that is no object gives
 // way to the beginning of the line. FittedLine gives the line back. The same
-// draft gives the same bytes. max must be at least FitBytesMin.
+// draft gives the same bytes. A Part is made to fit whatever its size. max must be
+// at least FitBytesMin.
 func Fit(ctx context.Context, d store.Draft, max int, put func(ctx context.Context, contentType string, content []byte) (store.Blob, error)) (store.Draft, error) {
-	if d.Size() <= max {
+	if !NeedsFit(&d, max) {
 		return d, nil
 	}
 	if max < FitBytesMin {
@@ -71,11 +72,15 @@ func Fit(ctx context.Context, d store.Draft, max int, put func(ctx context.Conte
 	default:
 		name, content = memberWhole, d.Data
 	}
-	refs, err := putPieces(ctx, content, put)
+	contentType := typeOf(content)
+	if isPart(&d) {
+		contentType = store.BlobTypeDefault // it may begin and end within a character
+	}
+	refs, err := putPieces(ctx, content, contentType, put)
 	if err != nil {
 		return d, fmt.Errorf("fit an event of %d bytes: %w", d.Size(), err)
 	}
-	if d.Type == TypeLine && !utf8.Valid(content) {
+	if d.Type == TypeLine && d.Raw == nil && !utf8.Valid(content) {
 		d.Data = nil // the line in base64, of which a part says nothing
 	}
 	room := max - (d.Size() - len(d.Data) - len(d.Raw))
@@ -88,8 +93,7 @@ func Fit(ctx context.Context, d store.Draft, max int, put func(ctx context.Conte
 }
 
 // putPieces stores content in as few blobs as the log takes.
-func putPieces(ctx context.Context, content []byte, put func(ctx context.Context, contentType string, content []byte) (store.Blob, error)) ([]BlobRef, error) {
-	contentType := typeOf(content)
+func putPieces(ctx context.Context, content []byte, contentType string, put func(ctx context.Context, contentType string, content []byte) (store.Blob, error)) ([]BlobRef, error) {
 	for piece := store.BlobBytesDefault; ; piece /= 2 {
 		refs, err := putEach(ctx, content, contentType, piece, put)
 		if !errors.Is(err, &store.Error{Code: store.CodeBlobTooLarge}) || piece/2 < fitPieceMin {

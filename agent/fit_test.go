@@ -183,6 +183,41 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// A part of a line goes into a blob whatever its size: the small one at a line's
+// end too, and one that no event could hold.
+func TestFitPart(t *testing.T) {
+	for name, content := range map[string][]byte{
+		"small": []byte("end"), "a part of a text": []byte("\x82\xac and"), "bytes": {0, 0xff, '\n', 0xfe}, "large": bytes.Repeat([]byte("0123456789abcdef"), 1<<16),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Part(2, true, content)
+			d.Key, d.Turn = "k", "t"
+			var b blobs
+			got := fitted(t, d, store.EventBytesDefault, &b)
+			if again := fitted(t, d, store.EventBytesDefault, &b); !bytes.Equal(again.Data, got.Data) {
+				t.Error("the second time it is another event")
+			}
+			ref := store.BlobRefs(got.Data)[0]
+			want := fmt.Sprintf(`{"line":{"sha256":"%s","bytes":%d,"contentType":"application/octet-stream"},"part":2,"more":true}`, ref, len(content))
+			if string(got.Data) != want || got.Raw != nil || got.Turn != "t" {
+				t.Errorf("got  %+v\nwant %s", got, want)
+			}
+			wantLine(t, got, &b, content)
+			for _, plain := range []store.Draft{Demote(d), Demote(got)} {
+				if plain = fitted(t, plain, store.EventBytesDefault, &b); string(plain.Data) != want || plain.Turn != "" || plain.Raw != nil {
+					t.Errorf("demoted it is %+v", plain)
+				}
+			}
+		})
+	}
+	for _, line := range []string{`{"part":1,"more":true}`, `{"part":1}`, `{ "part": 1 }`} { // of an agent
+		d := Lines([]byte(line))
+		if NeedsFit(&d, store.EventBytesDefault) {
+			t.Errorf("%s is taken for a part", line)
+		}
+	}
+}
+
 func TestFitSeveralBlobs(t *testing.T) {
 	line := bytes.Repeat([]byte("a"), store.BlobBytesDefault+1000)
 	d := store.Draft{Type: TypeLine, Data: textData(line)}

@@ -175,11 +175,6 @@ func (g *ingest) add(ctx context.Context, line TextLine) error {
 		}
 	}
 	taken := g.intake.Take(line)
-	if taken.Part != nil {
-		if _, err := g.putBlob(ctx, store.BlobTypeDefault, taken.Part); err != nil {
-			return fmt.Errorf("line %d: %w", line.Number, err)
-		}
-	}
 	end := line.Offset + int64(len(line.Text))
 	for _, d := range taken.Drafts {
 		if err := g.put(ctx, drafted{Draft: d, line: line.Number, end: end, strong: taken.Strong}); err != nil {
@@ -207,7 +202,7 @@ func (g *ingest) put(ctx context.Context, d drafted) error {
 	if err != nil {
 		return fmt.Errorf("line %d: %w", d.line, err)
 	}
-	if d.Size() > g.o.EventBytes {
+	if d.Size() > g.o.EventBytes && !isPart(&d.Draft) {
 		whole := d.Draft
 		d.whole = &whole
 		g.size += whole.Size()

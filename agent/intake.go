@@ -84,12 +84,10 @@ type Intaken struct {
 	// Strong: the keys are of this line alone. What is there under them is this
 	// line, however it was mapped then.
 	Strong bool
-	// Part of a line that was too long to be read, to be stored as a blob before
-	// the drafts; or nil. It must not be kept.
-	Part []byte
 }
 
-// Take makes drafts of a line, which they do not refer to.
+// Take makes drafts of a line, which they do not refer to, but for a Part, which
+// must be made to fit before the next line is read.
 func (n *Intake) Take(line TextLine) Intaken {
 	if line.Part > 0 {
 		return n.part(line)
@@ -169,22 +167,10 @@ func (n *Intake) place(line TextLine) string {
 	return "lines:" + n.o.Source + ":" + strconv.FormatInt(line.Offset, 10)
 }
 
-// LinePart is the data of an event of the type agent that is a part of a line
-// that was too long to be read as one. The last part is without more.
-type LinePart struct {
-	Line BlobRef `json:"line"`
-	Part int     `json:"part"` // 1, 2, 3 …
-	More bool    `json:"more,omitempty"`
-}
-
 // part makes the event of a part of a line.
 func (n *Intake) part(line TextLine) Intaken {
-	content := n.clean(line.Text)
-	sum := sha256.Sum256(content)
-	d := store.Draft{Type: TypeLine, Turn: n.o.Turn, Data: mustJSON(LinePart{
-		Line: BlobRef{SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content)), ContentType: store.BlobTypeDefault},
-		Part: line.Part, More: line.More,
-	})}
+	d := Part(line.Part, line.More, n.clean(line.Text))
+	d.Turn = n.o.Turn
 	strong := false
 	switch d.Key = n.place(line); {
 	case d.Key == "" && n.o.NewKey != nil:
@@ -192,7 +178,7 @@ func (n *Intake) part(line TextLine) Intaken {
 	case d.Key != "" && line.Open:
 		d.Key += "~" + strconv.Itoa(len(line.Text))
 	}
-	return Intaken{Drafts: []store.Draft{d}, Strong: strong, Part: content}
+	return Intaken{Drafts: []store.Draft{d}, Strong: strong}
 }
 
 // clean takes secrets out of a line.

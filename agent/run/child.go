@@ -3,16 +3,11 @@ package run
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/konlog/konlog/agent"
@@ -191,77 +186,6 @@ func (r *Runner) startUpstream(ctx context.Context, c *child, p Prompt) {
 	}()
 }
 
-// heard is told of the child's output.
-func (r *Runner) heard(l outLine) {
-	if l.exit != nil {
-		r.exited(*l.exit, l.err)
-		return
-	}
-	clean := l.text
-	if r.c.Redact != nil {
-		var took map[string]int
-		clean, took = r.c.Redact(l.text)
-		for name, n := range took {
-			r.took[name] += n
-		}
-	}
-	key := l.key
-	if key == "" {
-		key = "run:" + r.run + ":line:" + r.key()
-	}
-	open := r.mapper.Turn()
-	drafts, meaning := r.mapped(l, clean, key)
-	r.note(&meaning, clean)
-	if reply := r.child.driver.Heard(l.text, meaning); len(reply) > 0 {
-		if err := r.child.write(reply); err != nil {
-			r.c.Logger.Error("a reply did not reach the agent", "err", err)
-		}
-	}
-	r.put(drafts...)
-	switch now := r.mapper.Turn(); {
-	case now == "" && open != "":
-		r.finished()
-	case now != open:
-		r.touchAt = time.Now().Add(r.c.Lease / 3)
-	}
-}
-
-// mapped makes the events of a line.
-func (r *Runner) mapped(l outLine, clean []byte, key string) ([]store.Draft, agent.Meaning) {
-	if l.part > 0 {
-		data := mustJSON(linePart{Part: l.part, More: l.more, Encoding: "base64", Bytes: clean})
-		return []store.Draft{{Key: key, Type: agent.TypeLine, Turn: r.mapper.Turn(), Data: data}}, agent.Meaning{}
-	}
-	if again, ok := r.child.driver.(Repeater); ok && again.Repeats(l.text) {
-		d := agent.Lines(clean)
-		d.Turn, d.Key = r.mapper.Turn(), key
-		return []store.Draft{d}, agent.Meaning{}
-	}
-	drafts, meaning := r.mapper.Map(clean, key)
-	if l.event != "" && drafts[0].Type == agent.TypeLine {
-		drafts[0].Raw = bytes.Clone(clean)
-		drafts[0].Data = eventData(l.event, drafts[0].Data)
-	}
-	return drafts, meaning
-}
-
-// linePart is a part of a line over lineMax. It goes on its way to a blob.
-type linePart struct {
-	Part     int    `json:"part"` // 1, 2, 3 …
-	More     bool   `json:"more,omitempty"`
-	Encoding string `json:"encoding"`
-	Bytes    []byte `json:"bytes"`
-}
-
-// eventData keeps the name that an upstream gives to a line that says nothing
-// neutral.
-func eventData(name string, data []byte) []byte {
-	return mustJSON(struct {
-		Event string          `json:"event"`
-		Data  json.RawMessage `json:"data"`
-	}{name, data})
-}
-
 // tempFor is a folder for what an agent reads as files, or "".
 func (r *Runner) tempFor(p Prompt) (string, error) {
 	if len(p.Images) == 0 {
@@ -280,117 +204,4 @@ func (c *child) clear() {
 	if c.temp != "" {
 		_ = os.RemoveAll(c.temp) // the next runner of the session tries again
 	}
-}
-
-// note keeps what later decisions need of a line.
-func (r *Runner) note(m *agent.Meaning, line []byte) {
-	if r.format() == agent.FormatLines && len(r.output)+len(line) < outputMax {
-		r.output = append(append(r.output, line...), '\n')
-	}
-	if m.Place == agent.Work && m.End == nil {
-		r.child.resumed = "" // it works, so it found its conversation
-	}
-	for i := range m.Events {
-		e := store.Event{Type: m.Events[i].Type, Data: m.Events[i].Data}
-		switch e.Type {
-		case store.TypeSessionInit:
-			if id := e.Text("sessionId"); id != "" {
-				r.agentID, r.child.resumed = id, ""
-			}
-		case store.TypeTaskStart:
-			if len(r.tasks) < tasksMax {
-				r.tasks[m.Events[i].Task] = true
-			}
-		case store.TypeTaskEnd:
-			delete(r.tasks, m.Events[i].Task)
-		}
-	}
-}
-
-// tasksMax bounds the running tasks of a process that are ended with it.
-const tasksMax = 1000
-
-// exited is told that the child is gone, after its last line. It ends what
-// only the child could have ended.
-func (r *Runner) exited(x exit, err error) {
-	halted := r.halt != nil || r.child.quits && !r.child.late
-	stopped := r.halt != nil && !r.halt.process
-	if r.child.late {
-		err = fmt.Errorf("the agent did not get ready within %s", r.c.ReadyWait)
-	}
-	r.child.clear()
-	if r.child.resumed != "" && !halted {
-		r.agentID = "" // it did not go on with it: the next one begins anew
-	}
-	r.child = nil
-	for _, task := range slices.Sorted(maps.Keys(r.tasks)) {
-		r.put(r.draft(store.TypeTaskEnd, r.mapper.Turn(), map[string]any{"taskId": task, "status": "killed", "success": false}, r.key()))
-	}
-	clear(r.tasks)
-	r.put(r.draft(store.TypeProcessExit, r.mapper.Turn(), r.exitData(x, halted), r.key()))
-	clear(r.took)
-	r.halt = nil
-	if r.mapper.Turn() == "" {
-		return
-	}
-	e := agent.End{Reason: "exit", Error: exitText(x, err), Text: strings.TrimRight(string(r.output), "\n")}
-	plain := r.format() == agent.FormatLines
-	switch {
-	case plain && x.Code == 0 && x.Signal == "" && err == nil && !stopped:
-		e.Success, e.Reason, e.Error = true, "", ""
-	case stopped:
-		e.Reason, e.Error = "", "" // the mapper knows that it was stopped
-	case err != nil:
-		e.Reason = "error"
-	}
-	r.finish(e)
-}
-
-// exitData is the data of process_exit.
-func (r *Runner) exitData(x exit, halted bool) map[string]any {
-	data := map[string]any{"exitCode": x.Code, "reason": "exit"}
-	switch {
-	case halted:
-		data["reason"] = "stopped"
-	case x.Signal != "":
-		data["reason"] = "signal"
-	}
-	if x.Signal != "" {
-		data["signal"] = x.Signal
-	}
-	if text := r.clean(x.Stderr); text != "" {
-		data["stderr"] = text
-	}
-	if len(r.took) > 0 {
-		data["redacted"] = maps.Clone(r.took)
-	}
-	if unknown := r.mapper.Unknown(); len(unknown) > 0 {
-		data["unknown"] = unknown // kinds of lines, since the runner began
-	}
-	return data
-}
-
-// clean takes the secrets out of what the agent printed beside its lines.
-func (r *Runner) clean(text string) string {
-	if r.c.Redact == nil || text == "" {
-		return text
-	}
-	b, took := r.c.Redact([]byte(text))
-	for name, n := range took {
-		r.took[name] += n
-	}
-	return string(b)
-}
-
-// exitText says why a turn ended that the agent did not end.
-func exitText(x exit, err error) string {
-	switch {
-	case err != nil:
-		return err.Error()
-	case x.Signal != "":
-		return "the agent was ended by " + x.Signal + " before the turn was over"
-	case x.Code != 0:
-		return "the agent exited with code " + strconv.Itoa(x.Code) + " before the turn was over"
-	}
-	return "the agent exited before the turn was over"
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,8 @@ const (
 	againMax = time.Minute
 )
 
-// wakesMax bounds the sessions that wait for a place among the runners.
+// wakesMax bounds the sessions that are known to wait for a place among the
+// runners. Those beyond are looked for when there is room.
 const wakesMax = 100_000
 
 // ManagerConfig says which sessions a Manager runs, and how.
@@ -38,7 +40,8 @@ type ManagerConfig struct {
 	// in here: Log, Session, SpoolDir, Resume, and Name where it is empty.
 	Agents   map[string]Config
 	SpoolDir string
-	Runners  int // at a time; 0 is RunnersDefault
+	Runners  int          // at a time; 0 is RunnersDefault
+	Logger   *slog.Logger // nil discards
 }
 
 // Manager runs the agents of the sessions that ask for one, as they are
@@ -51,6 +54,8 @@ type Manager struct {
 	mu      sync.Mutex // guards what follows
 	waiting []string   // sessions that want a runner, in order
 	known   map[string]bool
+	wakes   int  // bound of waiting
+	missed  bool // sessions that it had no room for
 	active  int
 	fails   map[string]int
 	crowds  map[string]chan struct{} // of the runners, by session; capacity 1
@@ -62,26 +67,42 @@ func NewManager(c ManagerConfig) *Manager {
 	if c.Runners <= 0 {
 		c.Runners = RunnersDefault
 	}
-	return &Manager{c: c, known: map[string]bool{}, fails: map[string]int{}, crowds: map[string]chan struct{}{}, news: make(chan struct{}, 1)}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{
+		c: c, wakes: wakesMax,
+		known: map[string]bool{}, fails: map[string]int{}, crowds: map[string]chan struct{}{}, news: make(chan struct{}, 1),
+	}
 }
 
 // Run starts runners until ctx ends, and returns when all of them have ended.
-func (m *Manager) Run(ctx context.Context) error {
-	defer m.running.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	followed := make(chan error, 1)
-	go func() { followed <- m.follow(ctx) }()
-	for {
+func (m *Manager) Run(ctx context.Context) {
+	m.running.Go(func() { m.keepFollowing(ctx) })
+	for ctx.Err() == nil {
 		m.start(ctx)
 		select {
 		case <-m.news:
-		case err := <-followed:
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+		case <-ctx.Done():
 		}
+	}
+	m.running.Wait()
+}
+
+// keepFollowing follows the feed again when it cannot be read for a while. The
+// runners that are there read their own sessions.
+func (m *Manager) keepFollowing(ctx context.Context) {
+	for fails := 1; ; fails++ {
+		begun := time.Now()
+		err := m.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(begun) > againMax {
+			fails = 1
+		}
+		m.c.Logger.Error("the feed was not read; sessions that ask for an agent wait", "err", err)
+		m.pause(ctx, fails)
 	}
 }
 
@@ -144,7 +165,11 @@ var spoolNames = base32.HexEncoding.WithPadding(base32.NoPadding)
 func (m *Manager) wake(session string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known[session] || len(m.waiting) >= wakesMax {
+	if m.known[session] {
+		return
+	}
+	if len(m.waiting) >= m.wakes {
+		m.missed = true
 		return
 	}
 	m.known[session] = true
@@ -171,6 +196,10 @@ func (m *Manager) start(ctx context.Context) {
 		m.running.Go(func() { m.serve(ctx, session) })
 	}
 	if len(m.waiting) == 0 {
+		if m.missed {
+			m.missed = false
+			m.running.Go(func() { m.lookAgain(ctx) })
+		}
 		return
 	}
 	for _, c := range m.crowds {
@@ -178,6 +207,20 @@ func (m *Manager) start(ctx context.Context) {
 		case c <- struct{}{}:
 		default: // it will look anyway
 		}
+	}
+}
+
+// lookAgain wakes the sessions that there was no room for.
+func (m *Manager) lookAgain(ctx context.Context) {
+	for fails := 1; ctx.Err() == nil; fails++ {
+		err := m.wakeAll(ctx)
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil {
+			m.c.Logger.Error("the sessions were not read; some that ask for an agent wait", "err", err)
+		}
+		m.pause(ctx, fails)
 	}
 }
 

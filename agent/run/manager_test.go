@@ -31,14 +31,14 @@ func (s *stage) manage(change func(*ManagerConfig, *Config)) (stop func()) {
 	}
 	c.Agents = map[string]Config{"claude": agent}
 	m := NewManager(c)
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx); close(over) }()
+	if s.wakes > 0 {
+		m.wakes = s.wakes
+	}
+	go func() { m.Run(ctx); close(over) }()
 	synctest.Wait()
 	return func() {
 		cancel()
-		if err := <-done; err != nil {
-			s.t.Errorf("the manager ended with %v", err)
-		}
+		<-over
 	}
 }
 
@@ -160,6 +160,45 @@ func TestRunnersAreBounded(t *testing.T) {
 		third := s.actor()
 		go second.play(claudeDone)
 		go third.play(claudeDone)
+		stop()
+	})
+}
+
+// A session that finds the queue full is run all the same, once there is room.
+func TestSessionsBeyondTheQueueAreNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.wakes = 1
+		stop := s.manage(func(c *ManagerConfig, _ *Config) { c.Runners = 1 })
+		for _, id := range []string{"a", "b", "c", "d"} {
+			s.session(id, "claude")
+			s.promptIn(id, "t")
+		}
+		for range 4 {
+			go s.actor().play(claudeDone)
+			time.Sleep(2 * time.Minute)
+		}
+		stop()
+	})
+}
+
+func TestFeedThatCannotBeReadForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.log.set(func(l *countingLog) { l.feedGone = true })
+		stop := s.manage(nil)
+		s.session("a", "claude")
+		s.promptIn("a", "t")
+		time.Sleep(time.Hour)
+		s.log.set(func(l *countingLog) { l.feedGone = false })
+		time.Sleep(2 * time.Minute)
+		a := s.actor()
+		s.session("b", "claude")
+		s.promptIn("b", "t")
+		b := s.actor()
+		go a.play(claudeDone)
+		go b.play(claudeDone)
+		time.Sleep(time.Minute)
 		stop()
 	})
 }

@@ -26,6 +26,7 @@ type stage struct {
 	log    *countingLog
 	spool  string
 	born   chan *actor
+	wakes  int // bound of a manager's queue; 0 is its own
 }
 
 // countingLog counts what leaves no trace in the log.
@@ -37,6 +38,8 @@ type countingLog struct {
 	away    bool                             // it can be read, and nothing else
 	refuse  func(drafts []store.Draft) error // or nil: what it returns is the answer of an append
 	blobs   func() error                     // or nil: likewise of ReadBlob
+
+	feedGone bool // the feed cannot be read
 }
 
 // set changes the faults.
@@ -56,6 +59,16 @@ func (l *countingLog) ReadBlob(ctx context.Context, sha256 string) ([]byte, erro
 		}
 	}
 	return l.Log.ReadBlob(ctx, sha256)
+}
+
+func (l *countingLog) Follow(ctx context.Context, session string, after int64, types []string, each func(store.Event) error, caughtUp func()) error {
+	l.mu.Lock()
+	gone := l.feedGone && session == store.FeedSession
+	l.mu.Unlock()
+	if gone {
+		return errAway
+	}
+	return l.Log.Follow(ctx, session, after, types, each, caughtUp)
 }
 
 func (l *countingLog) Producer(session, id string, epoch int64) Producer {

@@ -210,6 +210,77 @@ func TestWordsThatComeBeforeThePrompt(t *testing.T) {
 	})
 }
 
+func TestWordsOfATurnAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		ready := false
+		stop := s.run(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
+		s.prompt("t1", "one")
+		a := s.actor()
+		for i := range wordsMax + 2 {
+			s.prompt("t1", fmt.Sprint("word ", i))
+			synctest.Wait()
+		}
+		s.has(2, "100 others of this turn wait already")
+		ready = true
+		a.says("noise")
+		if got := a.got(); got != "prompt one" {
+			t.Fatalf("the agent got %q", got)
+		}
+		for i := range wordsMax {
+			if got := a.got(); got != fmt.Sprint("prompt word ", i) {
+				t.Fatalf("the agent got %q as word %d", got, i)
+			}
+		}
+		s.prompt("t1", "one more")
+		if got := a.got(); got != "prompt one more" {
+			t.Errorf("with room again the agent got %q", got)
+		}
+		a.says(claudeDone)
+		go a.play()
+		_ = stop()
+	})
+}
+
+// A line that is too long for one piece is in the log as its parts.
+func TestLineOverAllLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		stop := s.run(nil)
+		s.prompt("t1", "one")
+		a := s.actor()
+		a.got()
+		a.child.out <- outLine{text: []byte("be\xff"), part: 1, more: true}
+		a.child.out <- outLine{text: []byte("gin"), part: 2}
+		synctest.Wait()
+		a.says(claudeDone)
+		page, err := s.engine.Read(t.Context(), "s", store.Query{Raw: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var line []byte
+		for _, e := range page.Events {
+			part, ok, err := agent.FittedLine(e.Data, func(sum string) ([]byte, error) { return s.log.ReadBlob(t.Context(), sum) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok && e.Turn == "t1" && e.Field("part") != nil {
+				line = append(line, part...)
+			}
+		}
+		if string(line) != "be\xffgin" {
+			t.Errorf("the line is %q in\n%s", line, s.story())
+		}
+		go a.play()
+		_ = stop()
+	})
+	part := agent.Part(1, true, []byte("be\xff"))
+	part.Turn = "t1"
+	if got := shape(part, naked, "t1"); got.Turn != "" || string(got.Raw) != "be\xff" || string(got.Data) != string(part.Data) {
+		t.Errorf("without its turn it is %+v", got)
+	}
+}
+
 // An agent that works is not one that does not get ready: ACP takes no prompt
 // until the one before is answered.
 func TestReadyWaitIsForAPromptThatWaits(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Sender) fit(ctx context.Context, d store.Draft, limit int) (out store.D
 	if limit == 0 {
 		limit = s.c.EventBytes
 	}
-	if d.Size() <= limit {
+	if !agent.NeedsFit(&d, limit) {
 		return d, false, nil
 	}
 	out, err = agent.Fit(ctx, d, limit, s.line.putBlob)
@@ -108,6 +108,9 @@ func shape(d store.Draft, at grade, place string) store.Draft {
 // undress keeps of a draft what no log refuses.
 func undress(d store.Draft) store.Draft {
 	d = agent.Demote(d)
+	if agent.NeedsFit(&d, math.MaxInt) {
+		return d // a part of a line, which goes into a blob as it is
+	}
 	check := d
 	check.Key = ""
 	if check.Check(math.MaxInt) != nil { // such as data that nests too deep

@@ -19,6 +19,9 @@ const (
 	imageBytesMax = 32 << 20 // of all together
 )
 
+// wordsMax bounds the further words of a turn that are on their way to the agent.
+const wordsMax = 100
+
 // beginAgain is the wait before a turn that could not begin, because another
 // was open, is tried again.
 const beginAgain = time.Second
@@ -32,6 +35,7 @@ type turn struct {
 	halted   bool     // stopped before it began
 	giveUp   func()   // begins it no longer
 	words    []func() // that were said before the agent had the prompt
+	said     int      // words on their way to the agent, these among them
 }
 
 // is reports whether this is the turn of that id.
@@ -184,12 +188,20 @@ func promptKey(turn string) string {
 func (r *Runner) steer(ctx context.Context, e *store.Event) {
 	p := Prompt{Text: e.Text("text"), Key: promptKey(e.Turn + "/" + r.key())}
 	t := r.turn
+	if t.said >= wordsMax {
+		r.pass(t, p, fmt.Errorf("%d others of this turn wait already", wordsMax))
+		return
+	}
+	t.said++
 	value := e.Field("images")
 	r.background(func() (err error) {
 		p.Images, err = readImages(ctx, r.log, value)
 		return err
 	}, func(err error) {
-		say := func() { r.pass(t, p, err) }
+		say := func() {
+			t.said--
+			r.pass(t, p, err)
+		}
 		if r.turn == t && !t.prompted {
 			t.words = append(t.words, say)
 			return

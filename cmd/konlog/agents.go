@@ -83,9 +83,8 @@ func (s *server) runAgents(ctx context.Context, hub *stream.Hub, agents map[stri
 	s.logger.Info("agents run for sessions whose meta says so", "agents", strings.Join(names, " "))
 	m := run.NewManager(run.ManagerConfig{
 		Engine: s.log, Log: run.Local(s.log, hub), Agents: agents,
-		SpoolDir: filepath.Join(s.settings.text("data"), spoolFolder), Runners: s.settings.int("agents.max"),
+		SpoolDir: filepath.Join(s.settings.text("data"), spoolFolder), Runners: s.settings.int("agents.max"), Logger: s.logger,
 	})
-	if err := m.Run(ctx); err != nil && ctx.Err() == nil {
-		s.logger.Error("agents are run no longer; start the server again", "err", err)
-	}
+	s.manager.Store(m)
+	m.Run(ctx)
 }
