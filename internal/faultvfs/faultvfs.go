@@ -85,6 +85,8 @@ type VFS struct {
 	opening sync.Mutex // makes look-up and open of a file one step
 	hook    atomic.Pointer[func(op Op, path string)]
 
+	plain bool // the disk is not modelled
+
 	mu     sync.Mutex // guards what follows; never held over I/O
 	fault  *Fault     // or nil
 	noSync bool
@@ -105,6 +107,16 @@ func New() (*VFS, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// NewPlain is New without the model of the disk: faults and counts only, for
+// runs whose files would not fit into memory. It has no Image and no Crash.
+func NewPlain() (*VFS, error) {
+	v, err := New()
+	if err == nil {
+		v.plain = true
+	}
+	return v, err
 }
 
 // Name is what the vfs= parameter of a DSN takes.

@@ -195,7 +195,7 @@ func vfsOpen(tls *libc.TLS, cvfs, zName, f uintptr, flags int32, outFlags uintpt
 // way would drop the process's POSIX locks on it.
 func (h *handle) introduce(tls *libc.TLS, f uintptr, existed bool) int32 {
 	var content []byte
-	if existed {
+	if existed && !h.v.plain {
 		var rc int32
 		if content, rc = readAll(tls, f); rc != sqlite3.SQLITE_OK {
 			return rc
@@ -240,6 +240,9 @@ func vfsDelete(tls *libc.TLS, cvfs, zName uintptr, syncDir int32) int32 {
 	v.opening.Lock()
 	defer v.opening.Unlock()
 	remove := fn[func(*libc.TLS, uintptr, uintptr, int32) int32](at[sqlite3.Tsqlite3_vfs](v.real).FxDelete)
+	if v.plain {
+		return remove(tls, v.real, zName, syncDir)
+	}
 	if rc := remove(tls, v.real, zName, 0); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
@@ -279,6 +282,9 @@ func fileWrite(tls *libc.TLS, f, buf uintptr, n int32, off int64) int32 {
 	if real := write(tls, inner(f), buf, n, off); real != sqlite3.SQLITE_OK || h.file == nil {
 		return real
 	}
+	if h.v.plain {
+		return rc
+	}
 	data := slices.Clone(unsafe.Slice(at[byte](buf), n))
 	h.v.mu.Lock()
 	defer h.v.mu.Unlock()
@@ -294,7 +300,7 @@ func fileTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
 		}
 	}
 	rc := fn[func(*libc.TLS, uintptr, int64) int32](innerMethods(f).FxTruncate)(tls, inner(f), size)
-	if rc != sqlite3.SQLITE_OK || h.file == nil {
+	if rc != sqlite3.SQLITE_OK || h.file == nil || h.v.plain {
 		return rc
 	}
 	h.v.mu.Lock()
@@ -303,7 +309,7 @@ func fileTruncate(tls *libc.TLS, f uintptr, size int64) int32 {
 	return rc
 }
 
-func fileSync(_ *libc.TLS, f uintptr, _ int32) int32 {
+func fileSync(tls *libc.TLS, f uintptr, flags int32) int32 {
 	h := handleOf(f)
 	if h.file == nil {
 		return sqlite3.SQLITE_OK
@@ -313,6 +319,9 @@ func fileSync(_ *libc.TLS, f uintptr, _ int32) int32 {
 	mark := v.disk.seq // a sync is for what was written before it began
 	v.mu.Unlock()
 	fault := v.begin(OpSync, h.path)
+	if v.plain && fault == nil {
+		return fn[func(*libc.TLS, uintptr, int32) int32](innerMethods(f).FxSync)(tls, inner(f), flags)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
