@@ -274,7 +274,7 @@ func (a *admission) kontask(d *Draft) (decided int64, err error) {
 		return 0, err
 	}
 	if session != "" && session != a.s.ID {
-		return 0, Errorf(CodeKontaskMoved, "kontask %.100q belongs to session %s; use another id", id, session)
+		return 0, Errorf(CodeKontaskMoved, "kontask %.100q belongs to another session; use another id", id)
 	}
 	earlier, made := a.chosen[id]
 	switch {

@@ -51,6 +51,9 @@ type Blobs interface {
 	PutBlob(ctx context.Context, contentType string, r io.Reader, max int64) (b Blob, created bool, err error)
 	// Blob describes a blob, or gives ErrBlobNotFound.
 	Blob(ctx context.Context, sha256 string) (Blob, error)
+	// BlobShown reports whether an event of one of these sessions, nil being
+	// all, refers to the content.
+	BlobShown(ctx context.Context, sha256 string, visible Patterns) (bool, error)
 	// ReadBlob reads as io.ReaderAt does: fewer bytes than len(p) come with an
 	// error, io.EOF at the end. It is cheapest when off is a multiple of
 	// BlobChunkBytes and p is as long. A blob may be swept between two reads,

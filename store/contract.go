@@ -40,6 +40,7 @@ type AppendOptions struct {
 	Together   bool      // a draft that would decide what is decided already makes the whole request a duplicate
 	Waiting    string    // append only if this turn has not begun: else ErrNoTurn
 	Restore    bool      // the drafts bring their ids and times: ids must follow the head; into an empty session they may begin anywhere above it
+	Stages     *Stages   // or nil; an engine that can fills it in by the time that Append returns
 }
 
 // Producer identifies one request of one producer of a session.
@@ -164,6 +165,8 @@ type SessionFilter struct {
 	Search string // part of the id or title, ASCII case folded
 	Cursor string // SessionPage.Next of the page before
 	Limit  int    // 0 means SessionsPageDefault; at most SessionsPageMax
+
+	Visible Patterns // only these sessions; nil is all, empty none
 }
 
 // The bounds of a page of sessions.
@@ -203,9 +206,9 @@ type Retention struct {
 
 // Retainer is the ability to forget: it raises floors and frees the space.
 type Retainer interface {
-	// Retain applies the retention to every session in short transactions
-	// between appends, and returns how many events went.
-	Retain(ctx context.Context, r Retention) (int64, error)
+	// Retain applies to every session its retention (Retention.For) in short
+	// transactions between appends, and returns how many events went.
+	Retain(ctx context.Context, r Retention, scopes ...ScopeRetention) (int64, error)
 }
 
 // Health says how an engine fares.
@@ -215,6 +218,19 @@ type Health struct {
 	QueueDepth int    // requests that wait for the writer
 	QueueBytes int64
 	Commits    int64 // transactions since the engine was opened; appends per commit say how well they group
+
+	Used     Used  // of all sessions and blobs; Scope is empty
+	Disk     Disk  // of the data
+	WALBytes int64 // of the write-ahead log that are not in the database yet, about; a reader that stays makes it grow
+}
+
+// Disk is the room of the file system that the data lies on. It is zero where
+// nobody looks.
+type Disk struct {
+	Free, Total   int64
+	Warn, Reserve int64 // the watermarks in force, in bytes; 0 is none
+	Warned        bool  // Free is below Warn, or was and has not risen well above it
+	Low           bool  // likewise of Reserve: appends are refused with CodeDiskLow
 }
 
 // HealthReporter is the ability to tell one's health without touching the disk.

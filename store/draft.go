@@ -42,7 +42,7 @@ type Draft struct {
 var reservedTypes = map[string]bool{
 	"hello": true, "caught_up": true, "status": true, "ping": true, "pong": true, "gap": true,
 	"reset": true, "ack": true, "bye": true, "subscribe": true, "unsubscribe": true,
-	"append": true, "auth": true,
+	"append": true, "auth": true, "auth_expiring": true,
 }
 
 // ValidType reports why t cannot be the type of an event, or nil.

@@ -48,6 +48,8 @@ const (
 	CodeDigestMismatch Code = "digest_mismatch"
 	CodeQueueFull      Code = "queue_full"
 	CodeStorageFull    Code = "storage_full"
+	CodeDiskLow        Code = "disk_low"
+	CodeQuota          Code = "quota_exceeded"
 	CodeStorageFailed  Code = "storage_failed"
 	CodeCorrupt        Code = "corrupt"
 	CodeShutdown       Code = "shutting_down"

@@ -20,6 +20,8 @@ type SessionObject struct {
 	Notable    int64           `json:"notable"`   // id of the last event that asks for a person
 	AgentID    string          `json:"agentId,omitempty"`
 	ForkedFrom *Origin         `json:"forkedFrom,omitempty"` // or nil
+	Retention  *Keep           `json:"retention,omitempty"`  // what it keeps, where that is its own; or nil
+	Quota      *QuotaObject    `json:"quota,omitempty"`      // of a session that is asked for by itself; or nil
 	CreatedAt  Stamp           `json:"createdAt"`
 	UpdatedAt  Stamp           `json:"updatedAt"`
 }
@@ -29,7 +31,7 @@ func (s *Session) Object() SessionObject {
 	o := SessionObject{
 		ID: s.ID, Epoch: s.Epoch, Head: s.Head, Floor: s.Floor, Bytes: s.Bytes, State: s.State(),
 		Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta, Turn: s.Turn,
-		Queued: len(s.Queue()), Questions: len(s.Questions()), Notable: s.Notable, ForkedFrom: s.ForkedFrom,
+		Queued: len(s.Queue()), Questions: len(s.Questions()), Notable: s.Notable, ForkedFrom: s.ForkedFrom, Retention: s.Retention,
 		CreatedAt: Stamp{s.CreatedAt}, UpdatedAt: Stamp{s.UpdatedAt},
 	}
 	if s.Open != nil {
@@ -46,7 +48,7 @@ func (s *Session) Object() SessionObject {
 
 // Spec returns the part of the session that a client sets.
 func (o *SessionObject) Spec() SessionSpec {
-	return SessionSpec{Title: o.Title, Scope: o.Scope, Tags: o.Tags, Meta: o.Meta}
+	return SessionSpec{Title: o.Title, Scope: o.Scope, Tags: o.Tags, Meta: o.Meta, Retention: o.Retention}
 }
 
 // The reasons for which a session waits for a subject.

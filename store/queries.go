@@ -25,6 +25,7 @@ type TurnFilter struct {
 	Query   string    // full text, as Searcher takes it
 	Cursor  string    // TurnPage.Next of the page before
 	Limit   int       // 0 means TurnsPageDefault; at most TurnsPageMax
+	Visible Patterns  // only of these sessions; nil is all, empty none
 }
 
 // The bounds of a page of turns, and of kontasks.
@@ -55,9 +56,10 @@ type KontaskFilter struct {
 	Tag        string
 	TargetUser string
 	RequestID  string
-	Open       bool   // ready, and nothing chosen yet
-	Cursor     string // KontaskPage.Next of the page before
-	Limit      int    // 0 means TurnsPageDefault; at most TurnsPageMax
+	Open       bool     // ready, and nothing chosen yet
+	Cursor     string   // KontaskPage.Next of the page before
+	Limit      int      // 0 means TurnsPageDefault; at most TurnsPageMax
+	Visible    Patterns // only of these sessions; nil is all, empty none
 }
 
 // KontaskPage is a page of kontasks. Next is "" on the last one.
@@ -95,8 +97,9 @@ const SubjectBytesMax = 256
 // InboxFilter selects a page of an inbox.
 type InboxFilter struct {
 	Subject string
-	Cursor  string // InboxPage.Next of the page before
-	Limit   int    // 0 means SessionsPageDefault; at most SessionsPageMax
+	Cursor  string   // InboxPage.Next of the page before
+	Limit   int      // 0 means SessionsPageDefault; at most SessionsPageMax
+	Visible Patterns // only these sessions; nil is all, empty none
 }
 
 // InboxItem is a session that waits for a subject.

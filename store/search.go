@@ -29,6 +29,7 @@ type SearchFilter struct {
 	Until   time.Time // or before
 	Cursor  string    // SearchPage.Next of the page before
 	Limit   int       // 0 means SearchPageDefault; at most SearchPageMax
+	Visible Patterns  // only of these sessions; nil is all, empty none. What others have shows in no page, count or cursor
 }
 
 // The bounds of a page of hits. Each hit's text is read anew for its snippet.

@@ -53,6 +53,8 @@ type Session struct {
 	Tags  []string
 	Meta  json.RawMessage // an object, or nil
 
+	Retention *Keep // what it keeps, where that is its own; or nil. Not to be changed
+
 	Turn      string        // the open turn, or ""
 	TurnSince time.Time     // when it was opened
 	TurnSeen  time.Time     // its last event or touch
@@ -71,6 +73,8 @@ type SessionSpec struct {
 	Scope string
 	Tags  []string
 	Meta  json.RawMessage
+
+	Retention *Keep // or nil
 }
 
 // SessionPatch changes what is not nil.
@@ -79,6 +83,8 @@ type SessionPatch struct {
 	Scope *string
 	Tags  *[]string
 	Meta  *json.RawMessage // a null empties it
+
+	Retention *Keep // an empty one takes it away
 }
 
 // Check validates the spec.
@@ -106,7 +112,7 @@ func (s *SessionSpec) Check() error {
 	if s.Meta != nil && (checkJSON(s.Meta) != nil || s.Meta[skipSpace(s.Meta, 0)] != '{') {
 		return Errorf(CodeInvalidQuery, "meta must be a JSON object")
 	}
-	return nil
+	return s.Retention.check()
 }
 
 // Apply lays the patch over a spec and checks the result.
@@ -126,18 +132,26 @@ func (p SessionPatch) Apply(s SessionSpec) (SessionSpec, error) {
 			s.Meta = nil
 		}
 	}
+	if p.Retention != nil {
+		s.Retention = p.Retention
+	}
 	return s, s.Check()
 }
 
 // Spec returns the part of the session that a client sets.
 func (s *Session) Spec() SessionSpec {
-	return SessionSpec{Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta}
+	return SessionSpec{Title: s.Title, Scope: s.Scope, Tags: s.Tags, Meta: s.Meta, Retention: s.Retention}
 }
 
 // SetSpec replaces the part of the session that a client sets. It keeps
 // nothing of the caller's.
 func (s *Session) SetSpec(spec SessionSpec) {
 	s.Title, s.Scope, s.Tags, s.Meta = spec.Title, spec.Scope, slices.Clone(spec.Tags), bytes.Clone(spec.Meta)
+	s.Retention = nil
+	if !spec.Retention.Empty() {
+		keep := *spec.Retention // what it points at is made anew for each change
+		s.Retention = &keep
+	}
 }
 
 // The states of a session.

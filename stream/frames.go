@@ -19,11 +19,13 @@ const (
 	reasonUntil        = "until"
 	reasonDeleted      = "deleted"
 	reasonFailed       = "error"
+	reasonUnauthorized = "unauthorized"
 )
 
 // Close codes of a WebSocket, beside those of the protocol itself.
 const (
 	CloseBadFrame      websocket.StatusCode = 4400
+	CloseUnauthorized  websocket.StatusCode = 4401
 	CloseDeleted       websocket.StatusCode = 4404
 	CloseSilent        websocket.StatusCode = 4408
 	CloseFrameTooLarge websocket.StatusCode = 4413
@@ -35,7 +37,9 @@ const (
 	CodeTooManySubscriptions store.Code = "too_many_subscriptions"
 	CodeUpgradeRequired      store.Code = "upgrade_required"
 	CodeOriginNotAllowed     store.Code = "origin_not_allowed"
+	CodeUnauthorized         store.Code = "unauthorized"
 	CodeInternal             store.Code = "internal"
+	CodeTooManySessions      store.Code = "too_many_sessions" // of the hour: later there may be more
 )
 
 // Hello is the first frame of a subscription: where the session stands, and
@@ -195,7 +199,7 @@ func newFailure(err error, session string, ref json.RawMessage) Failure {
 // retryable reports whether the same request may succeed later.
 func retryable(c store.Code) bool {
 	switch c {
-	case store.CodeQueueFull, store.CodeStorageFull, store.CodeStorageFailed, store.CodeShutdown, CodeInternal:
+	case store.CodeQueueFull, store.CodeStorageFull, store.CodeStorageFailed, store.CodeShutdown, CodeInternal, CodeTooManySessions:
 		return true
 	}
 	return false

@@ -10,6 +10,8 @@ import (
 type Hub struct {
 	mu      sync.RWMutex // guards watches and the index of every Watch
 	watches map[string][]*Watch
+
+	count atomic.Int64 // of them all
 }
 
 // NewHub returns a hub without watchers.
@@ -35,6 +37,7 @@ func (h *Hub) Watch(session string, wake chan struct{}) *Watch {
 	defer h.mu.Unlock()
 	w.index = len(h.watches[session])
 	h.watches[session] = append(h.watches[session], w)
+	h.count.Add(1)
 	return w
 }
 
@@ -84,6 +87,7 @@ func (w *Watch) Close() {
 	list[w.index].index = w.index
 	list[last] = nil
 	w.index = -1
+	w.hub.count.Add(-1)
 	if last == 0 {
 		delete(w.hub.watches, w.session)
 		return

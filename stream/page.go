@@ -28,7 +28,7 @@ type page struct {
 // comes after the page is bounded, so that the same page has the same end
 // however it was read.
 func newPage(req Request, t *Tail) page {
-	t.req.Types, t.req.Turn = nil, ""
+	t.req.Types, t.req.Turn, t.req.show = nil, "", nil
 	return page{req: req, from: t.after, tail: t}
 }
 
@@ -177,7 +177,7 @@ func (g *page) appendTail(dst []byte) []byte {
 // always get the same events. Of a page that is not whole yet only its
 // furthest end is known, so near the head it counts as one that may change.
 func (g *page) immutable() bool {
-	if g.Gap != nil || g.Reset != nil || len(g.Events) == 0 || g.req.FromEnd {
+	if g.Gap != nil || g.Reset != nil || len(g.Events) == 0 || g.req.FromEnd || g.req.show != nil { // what is shown depends on who asks
 		return false
 	}
 	if g.req.Backward {

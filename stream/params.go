@@ -52,6 +52,8 @@ type Request struct {
 	Resumed bool // the cursor came as Last-Event-ID
 
 	View View // shows the log in other shapes; or nil
+
+	show func(*store.Event) bool // which events the reader's credential lets through; nil is all
 }
 
 // Cursor is a place in one of several sessions.
@@ -91,7 +93,7 @@ func (u Until) reached(after int64, level bool) bool {
 
 // filter returns the events that the request wants.
 func (q *Request) filter(events []store.Event) []store.Event {
-	if q.Types == nil && q.Turn == "" {
+	if q.Types == nil && q.Turn == "" && q.show == nil {
 		return events
 	}
 	var wanted []store.Event // a new slice: the page belongs to the engine
@@ -104,7 +106,7 @@ func (q *Request) filter(events []store.Event) []store.Event {
 }
 
 func (q *Request) wants(e *store.Event) bool {
-	return (q.Turn == "" || q.Turn == e.Turn) && (q.Types == nil || slices.Contains(q.Types, e.Type))
+	return (q.Turn == "" || q.Turn == e.Turn) && (q.Types == nil || slices.Contains(q.Types, e.Type)) && (q.show == nil || q.show(e))
 }
 
 // each returns a request per session asked for.

@@ -24,13 +24,14 @@ const (
 
 // poll is one long-poll request.
 type poll struct {
-	srv   *Server
-	seat  *seat
-	wake  chan struct{}
-	limit store.Limit // of a page
-	piece store.Limit // of what is read and written of it at a time
-	pages []page
-	found int // the page whose first piece is held: those before it have nothing, those after it were not looked at
+	srv    *Server
+	seat   *seat
+	wake   chan struct{}
+	limit  store.Limit // of a page
+	piece  store.Limit // of what is read and written of it at a time
+	pages  []page
+	waited bool // somebody came while it waited
+	found  int  // the page whose first piece is held: those before it have nothing, those after it were not looked at
 }
 
 // ServePoll answers with a page of events: at once when there are any, else
@@ -69,6 +70,7 @@ func (p *poll) close() {
 	for i := range p.pages {
 		if t := p.pages[i].tail; t != nil {
 			t.Close()
+			p.srv.cfg.Observer.Subscribed(Poll, -1)
 		}
 	}
 }
@@ -92,8 +94,13 @@ func (p *poll) forward(ctx context.Context, req *Request) error {
 		if len(p.pages) >= p.srv.cfg.SubscriptionsMax {
 			return store.Errorf(CodeTooManySubscriptions, "%d sessions are more than one poll may follow", len(req.Cursors))
 		}
+		if err := p.srv.cfg.Access.Permit(ctx, one.Session); err != nil {
+			return fmt.Errorf("session %s: %w", one.Session, err)
+		}
+		one.show = p.srv.cfg.Access.Show(ctx, one.Session)
 		t := newTail(p.srv.log, p.srv.hub, p.wake, one, store.Limit{})
 		p.pages = append(p.pages, newPage(one, t))
+		p.srv.cfg.Observer.Subscribed(Poll, 1)
 		err := t.seek(ctx, p.srv.log)
 		if err == nil && (req.Session == "" || req.Wait > 0) { // of several the first piece is read when there is room for it
 			var session store.Session
@@ -116,6 +123,8 @@ func (p *poll) wait(ctx context.Context, wait time.Duration) error {
 		defer timer.Stop()
 		timeout = timer.C
 	}
+	expired, stop := p.srv.cfg.Access.expiry(ctx)
+	defer stop()
 	for scanned := 0; ; scanned++ {
 		found, more, err := p.readAll(ctx)
 		if err != nil || found || more && scanned >= pollScanPagesMax {
@@ -130,7 +139,13 @@ func (p *poll) wait(ctx context.Context, wait time.Duration) error {
 		}
 		select {
 		case <-p.wake:
+			if !p.srv.cfg.Access.inForce(ctx) {
+				return nil // the next poll is told why
+			}
+			p.waited = true
 		case <-timeout:
+			return nil
+		case <-expired:
 			return nil
 		case <-p.seat.stop: // a server that stops answers with what there is
 			return nil
@@ -162,6 +177,10 @@ func (p *poll) readAll(ctx context.Context) (found, more bool, err error) {
 
 // backward reads the newest page below Before, as a whole. Its cursor leads on backwards.
 func (p *poll) backward(ctx context.Context, req Request) error {
+	if err := p.srv.cfg.Access.Permit(ctx, req.Session); err != nil {
+		return fmt.Errorf("session %s: %w", req.Session, err)
+	}
+	req.show = p.srv.cfg.Access.Show(ctx, req.Session)
 	before := req.Before
 	if id := req.Until.ID; id > 0 && (before == 0 || before > id) {
 		before = min(id, math.MaxInt64-1) + 1
@@ -219,7 +238,8 @@ func (p *poll) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 			return nil
 		}
 	}
-	out := &pollWriter{wire: newResponseWire(w, p.srv.cfg.WriteTimeout), srv: p.srv}
+	late := p.lateness()
+	out := &pollWriter{wire: newResponseWire(w, p.srv.cfg.WriteTimeout), srv: p.srv, seat: p.seat}
 	p.srv.onCut(p.seat, out.wire.cut)
 	out.open()
 	defer out.clear()
@@ -234,6 +254,7 @@ func (p *poll) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	}
 	if err == nil {
 		out.end()
+		p.sent(late)
 		return nil
 	}
 	if !out.begun {
@@ -345,6 +366,7 @@ type pollWriter struct {
 	outbox
 	wire  *responseWire
 	srv   *Server
+	seat  *seat
 	begun bool // something has been written
 }
 
@@ -371,6 +393,7 @@ func (o *pollWriter) write() error {
 	o.begun = true
 	size, err := o.wire.Write(o.buf)
 	o.srv.cfg.Observer.Delivered(Poll, o.clear(), size)
+	o.srv.cutSlow(o.seat, err)
 	return err
 }
 

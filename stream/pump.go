@@ -37,9 +37,10 @@ var peerGone = &ending{gone: true}
 
 // op is a change of the subscriptions, asked for by a WebSocket client.
 type op struct {
-	req    Request
-	cancel string // the session to unsubscribe from; "" for a subscription
-	ref    []byte
+	req     Request
+	cancel  string // the session to unsubscribe from; "" for a subscription
+	renewed bool   // neither: the credential is another one
+	ref     []byte
 }
 
 // conn is one connection: its subscriptions and its wire. One goroutine, the
@@ -59,6 +60,9 @@ type conn struct {
 	turn     int // whose turn comes first in the next round
 	lastSent time.Time
 	beatAt   time.Time
+	judged   time.Time // when the credential is to be looked at, besides heartbeats; zero is never
+	warned   bool      // that it has expired
+	late     wake
 }
 
 // absence is a session that cannot be followed, and why.
@@ -79,6 +83,8 @@ func (c *conn) close() {
 	for _, s := range c.subs {
 		s.tail.Close()
 	}
+	c.srv.cfg.Observer.Subscribed(c.seat.transport, -len(c.subs))
+	c.subs = nil
 }
 
 // attach adds a subscription. With first it takes its first page, so that
@@ -87,14 +93,27 @@ func (c *conn) attach(ctx context.Context, req Request, first bool) error {
 	if len(c.subs) >= c.srv.cfg.SubscriptionsMax {
 		return store.Errorf(CodeTooManySubscriptions, "this connection follows %d sessions already, the most it may", len(c.subs))
 	}
+	if err := c.srv.cfg.Access.Permit(ctx, req.Session); err != nil {
+		return err
+	}
+	req.show = c.srv.cfg.Access.Show(ctx, req.Session)
 	limit := store.Limit{Events: c.srv.cfg.PageEvents, Bytes: c.srv.cfg.PageBytes}
+	var leave func()
+	if l := c.srv.cfg.ClientLimits(ctx); l != nil {
+		var err error
+		if leave, err = l.Subscribed(); err != nil {
+			return err
+		}
+	}
 	t := newTail(c.srv.log, c.srv.hub, c.wake, req, limit)
+	t.leave = leave
 	s := &subscription{req: req, tail: t}
 	if err := s.begin(ctx, c.srv, first); err != nil {
 		t.Close()
 		return err
 	}
 	c.subs = append(c.subs, s)
+	c.srv.cfg.Observer.Subscribed(c.seat.transport, 1)
 	return nil
 }
 
@@ -146,6 +165,9 @@ func (c *conn) pump(ctx context.Context) *ending {
 	timer := time.NewTimer(cfg.Heartbeat)
 	defer timer.Stop()
 	c.tellAbsent()
+	if end := c.standing(ctx, now); end != nil {
+		return end
+	}
 	for {
 		if end := c.round(ctx); end != nil {
 			return end
@@ -161,7 +183,9 @@ func (c *conn) pump(ctx context.Context) *ending {
 		case <-again:
 		case <-c.wake:
 		case o := <-c.ops:
-			c.apply(ctx, o)
+			if end := c.apply(ctx, o); end != nil {
+				return end
+			}
 		case end := <-c.over:
 			return end
 		case <-c.seat.stop:
@@ -169,7 +193,7 @@ func (c *conn) pump(ctx context.Context) *ending {
 		case <-ctx.Done():
 			return peerGone
 		case <-timer.C:
-			if end := c.beat(); end != nil {
+			if end := c.beat(ctx); end != nil {
 				return end
 			}
 			armed = c.due()
@@ -191,6 +215,9 @@ func (c *conn) ready(now time.Time) bool {
 // due is the moment of the next thing that the clock decides.
 func (c *conn) due() time.Time {
 	due := c.beatAt
+	if !c.judged.IsZero() && c.judged.Before(due) {
+		due = c.judged
+	}
 	for _, s := range c.subs {
 		if len(s.held) > 0 && s.due.Before(due) {
 			due = s.due
@@ -265,6 +292,7 @@ func (c *conn) failed(ctx context.Context, s *subscription, err error) *ending {
 // an event stream, which cannot subscribe again, with its last.
 func (c *conn) remove(s *subscription) *ending {
 	s.tail.Close()
+	c.srv.cfg.Observer.Subscribed(c.seat.transport, -1)
 	c.subs = slices.DeleteFunc(c.subs, func(other *subscription) bool { return other == s })
 	if s.req.Session == c.home || c.seat.transport == SSE && len(c.subs) == 0 {
 		return &ending{code: websocket.StatusNormalClosure, reason: s.bye, bye: &Bye{Type: "bye", Session: c.home, Reason: s.bye}}
@@ -274,7 +302,15 @@ func (c *conn) remove(s *subscription) *ending {
 }
 
 // apply changes the subscriptions as a WebSocket client asked.
-func (c *conn) apply(ctx context.Context, o op) {
+func (c *conn) apply(ctx context.Context, o op) *ending {
+	if o.renewed {
+		return c.renewed(ctx, o.ref)
+	}
+	c.subscribe(ctx, o)
+	return nil
+}
+
+func (c *conn) subscribe(ctx context.Context, o op) {
 	session := o.cancel
 	if session == "" {
 		session = o.req.Session
@@ -287,6 +323,7 @@ func (c *conn) apply(ctx context.Context, o op) {
 	if known >= 0 { // a second subscription takes the place of the first
 		c.subs[known].tail.Close()
 		c.subs = slices.Delete(c.subs, known, known+1)
+		c.srv.cfg.Observer.Subscribed(c.seat.transport, -1)
 	}
 	if o.cancel == "" {
 		o.req.View = c.view
@@ -302,12 +339,19 @@ func (c *conn) apply(ctx context.Context, o op) {
 
 // beat is called when the clock says so. It looks at every session whether it
 // was woken or not, so that a lost wake-up costs one heartbeat at most.
-func (c *conn) beat() *ending {
+func (c *conn) beat(ctx context.Context) *ending {
 	now := time.Now()
-	if now.Before(c.beatAt) {
+	beats := !now.Before(c.beatAt)
+	if beats || !c.judged.IsZero() && !now.Before(c.judged) {
+		if end := c.standing(ctx, now); end != nil {
+			return end
+		}
+	}
+	if !beats {
 		return nil // a paced event is due
 	}
 	if c.out.silent(now) {
+		c.srv.cfg.Observer.Cut(c.seat.transport, CutSilent)
 		return &ending{code: CloseSilent, reason: "client silent too long"}
 	}
 	c.out.beat()
@@ -360,8 +404,10 @@ func (c *conn) flush() error {
 		return nil
 	}
 	if err := c.out.flush(); err != nil {
+		c.srv.cutSlow(c.seat, err)
 		return errWrite
 	}
 	c.lastSent = time.Now()
+	c.sentBatch(c.lastSent)
 	return nil
 }

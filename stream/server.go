@@ -49,13 +49,6 @@ type Commander interface {
 	Begin(ctx context.Context, home, typ string, frame []byte) (end func() (any, error))
 }
 
-// Observer counts. Its methods must not block.
-type Observer interface {
-	Opened(transport string)
-	Closed(transport string)
-	Delivered(transport string, events, bytes int)
-}
-
 // Config holds the settings of a Server. A zero field means its default.
 type Config struct {
 	Heartbeat        time.Duration // silence after which a ping is sent
@@ -70,10 +63,17 @@ type Config struct {
 
 	Commander   Commander                // or nil: only reading
 	Observer    Observer                 // or nil
+	Trail       Trail                    // or nil
 	CheckOrigin func(*http.Request) bool // or nil: a browser must come from the same host
 	// CheckFollow refuses to show a session as it grows, with a *store.Error:
 	// on an event stream, a WebSocket, or a poll that waits. Nil allows all.
 	CheckFollow func(*store.Session) error
+	// ClientLimits returns what bounds the client of a request beside the
+	// limits above, or nil for one that nothing more bounds. Nil: nobody.
+	ClientLimits func(context.Context) ClientLimits
+	Intake       *Budget // of frames that have not arrived to their end; or nil
+	// Access says what the credentials of readers allow.
+	Access Access
 	// Marks tell which kontasks a subject has seen. Nil: none.
 	Marks  store.Marks
 	Logger *slog.Logger // or nil: silent
@@ -95,6 +95,10 @@ func (c Config) orDefault() Config {
 	if c.CheckOrigin == nil {
 		c.CheckOrigin = sameOrigin
 	}
+	if c.ClientLimits == nil {
+		c.ClientLimits = func(context.Context) ClientLimits { return nil }
+	}
+	c.Access.orDefault()
 	if c.CheckFollow == nil {
 		c.CheckFollow = func(*store.Session) error { return nil }
 	}
@@ -115,12 +119,6 @@ func orInt(n *int, def int) {
 		*n = def
 	}
 }
-
-type noObserver struct{}
-
-func (noObserver) Opened(string)              {}
-func (noObserver) Closed(string)              {}
-func (noObserver) Delivered(string, int, int) {}
 
 // Server carries one log to any number of readers.
 type Server struct {

@@ -104,6 +104,7 @@ func (c *conn) step(ctx context.Context, s *subscription, now time.Time) (over b
 		s.hold(b, now)
 		return false, nil
 	}
+	c.sending(s.req.Session, b.Events, b.Session.Head-b.Next, s.level, now)
 	if err := c.send(s, b.Events); err != nil {
 		return true, err
 	}
@@ -203,6 +204,7 @@ func (c *conn) stepHeld(s *subscription, now time.Time) (over bool, err error) {
 			s.due = s.due.Add(s.wait(&s.held[n]))
 		}
 	}
+	c.sending(s.req.Session, s.held[:n], 0, false, now) // a replay at the recorded pace is late on purpose
 	if err := c.send(s, s.held[:n]); err != nil {
 		return true, err
 	}
@@ -220,7 +222,7 @@ func (s *Server) seen(ctx context.Context, session *store.Session) int64 {
 	if s.cfg.Marks == nil || session.Open == nil || len(session.Open.Kontasks) == 0 {
 		return 0
 	}
-	mark, err := s.cfg.Marks.Seen(ctx, store.SubjectLocal, session.ID)
+	mark, err := s.cfg.Marks.Seen(ctx, s.cfg.Access.Subject(ctx), session.ID)
 	if err != nil {
 		s.cfg.Logger.Warn("reading how far a session was seen failed", "session", session.ID, "err", err)
 	}

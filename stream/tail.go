@@ -45,6 +45,7 @@ type Tail struct {
 	through int64  // of a reader that folds: up to here events come folded; -1 is up to the head at the next read
 	epoch   string // of the history that after belongs to, or ""
 	more    bool   // the log is known to hold more, or was never read
+	leave   func() // gives back its place in its client's limits; or nil
 }
 
 // NewTail returns a tail that stands after the given id. It watches the
@@ -82,7 +83,13 @@ func (t *Tail) seek(ctx context.Context, log Log) error {
 }
 
 // Close ends the watch.
-func (t *Tail) Close() { t.watch.Close() }
+func (t *Tail) Close() {
+	t.watch.Close()
+	if t.leave != nil {
+		t.leave()
+		t.leave = nil
+	}
+}
 
 // After returns the cursor: the id of the last event read.
 func (t *Tail) After() int64 { return t.after }

@@ -64,7 +64,7 @@ func (s *Server) StartWebSocket(w http.ResponseWriter, r *http.Request, req Requ
 		leave()
 		return err
 	}
-	out := &wsCarrier{conn: c, lines: req.Batch}
+	out := &wsCarrier{conn: c, lines: req.Batch, limits: s.cfg.ClientLimits(ctx)}
 	if !out.accept(w, r) { // the library has answered
 		leave()
 		ended()
@@ -72,6 +72,7 @@ func (s *Server) StartWebSocket(w http.ResponseWriter, r *http.Request, req Requ
 	}
 	c.out = out
 	s.onCut(st, func() { _ = out.wire.Close() })
+	out.pace(ctx)
 	go func() {
 		defer ended()
 		defer leave()
@@ -135,7 +136,8 @@ type wsCarrier struct {
 	conn    *conn
 	ws      *websocket.Conn
 	wire    *wireConn
-	lines   bool // a message may hold several, one per line
+	lines   bool         // a message may hold several, one per line
+	limits  ClientLimits // or nil
 	scratch []byte
 
 	heard atomic.Int64 // when the client was last heard of, Unix nanoseconds

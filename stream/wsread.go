@@ -39,19 +39,33 @@ var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // each write is whole frames, and each chunk has the write timeout for itself.
 type wireConn struct {
 	net.Conn
-	early   []byte // read by the HTTP server before the upgrade
-	timeout time.Duration
+	early    []byte // read by the HTTP server before the upgrade
+	timeout  time.Duration
+	received func([]byte) // is told of what was read, and may wait; or nil
+	closed   func()       // ends that waiting; or nil
 
 	mu sync.Mutex // held over one write, so that nobody moves its deadline
 }
 
-func (w *wireConn) Read(p []byte) (int, error) {
+func (w *wireConn) Read(p []byte) (n int, err error) {
 	if len(w.early) > 0 {
-		n := copy(p, w.early)
+		n = copy(p, w.early)
 		w.early = w.early[n:]
-		return n, nil
+	} else {
+		n, err = w.Conn.Read(p)
 	}
-	return w.Conn.Read(p)
+	if w.received != nil && n > 0 {
+		w.received(p[:n])
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (w *wireConn) Close() error {
+	if w.closed != nil {
+		w.closed()
+	}
+	return w.Conn.Close()
 }
 
 func (w *wireConn) Write(p []byte) (int, error) {
@@ -101,9 +115,13 @@ func (o *wsCarrier) readAll(ctx context.Context) *ending {
 		buf := frames.Get().(*bytes.Buffer)
 		buf.Reset()
 		max := int64(o.conn.srv.cfg.FrameBytesMax)
-		n, err := buf.ReadFrom(io.LimitReader(r, max+1))
+		hold := o.conn.srv.cfg.Intake.Hold()
+		held := &heldReader{r: io.LimitReader(r, max+1), hold: &hold}
+		n, err := buf.ReadFrom(held)
 		var end *ending
 		switch {
+		case held.full:
+			end = &ending{code: websocket.StatusTryAgainLater, reason: "the server has no room for a frame of this size now"}
 		case err != nil:
 			end = peerGone
 		case n > max:
@@ -114,6 +132,7 @@ func (o *wsCarrier) readAll(ctx context.Context) *ending {
 		default:
 			bad, end = o.handle(ctx, &commands, buf, bad)
 		}
+		hold.Release()
 		if end != nil {
 			return end
 		}
@@ -136,6 +155,9 @@ func (o *wsCarrier) handle(ctx context.Context, commands *pipeline, buf *bytes.B
 		}
 	}
 	f, members, err := parseFrame(buf.Bytes())
+	if o.limits != nil && f.asks() {
+		o.wait(func() { o.limits.Asked(ctx) })
+	}
 	if err == nil && f.command() && o.conn.srv.cfg.Commander != nil {
 		commands.add(ctx, f, buf)
 		return 0, nil
@@ -148,7 +170,7 @@ func (o *wsCarrier) handle(ctx context.Context, commands *pipeline, buf *bytes.B
 	} else if store.CodeOf(err) == store.CodeInvalidJSON {
 		return bad, &ending{code: CloseBadFrame, reason: "frame is not a JSON object"}
 	}
-	if store.CodeOf(err) == CodeInvalidFrame {
+	if code := store.CodeOf(err); code == CodeInvalidFrame || code == CodeUnauthorized { // of guessing, too, ten are enough
 		bad++
 	} else {
 		bad = 0
@@ -169,10 +191,42 @@ type clientFrame struct {
 // command reports whether the frame is the Commander's.
 func (f clientFrame) command() bool {
 	switch f.Type {
-	case "ping", "pong", "subscribe", "unsubscribe":
+	case "ping", "pong", "subscribe", "unsubscribe", "auth":
 		return false
 	}
 	return true
+}
+
+// asks reports whether the frame counts as a request: all but those that count
+// by their bytes, and signs of life.
+func (f clientFrame) asks() bool {
+	switch f.Type {
+	case "append", "ping", "pong":
+		return false
+	}
+	return true
+}
+
+// pace slows down the reads of the wire to the client's limits, for as long as
+// it is open: also what comes while it is being closed has to be read.
+func (o *wsCarrier) pace(ctx context.Context) {
+	if o.limits == nil {
+		return
+	}
+	open, closed := context.WithCancel(context.WithoutCancel(ctx))
+	var frames frameCounter
+	o.wire.closed = closed
+	o.wire.received = func(p []byte) {
+		o.wait(func() { o.limits.Received(open, frames.count(p), len(p)) })
+	}
+}
+
+// wait runs what may keep the client waiting, which is not its silence.
+func (o *wsCarrier) wait(f func()) {
+	o.busy.Add(1)
+	f()
+	o.busy.Add(-1)
+	o.hear()
 }
 
 // parseFrame reads a frame. The members are nil for the frames of the
@@ -199,7 +253,7 @@ func parseFrame(body []byte) (clientFrame, map[string]json.RawMessage, error) {
 		return f, nil, store.Errorf(CodeInvalidFrame, "type is missing")
 	}
 	switch f.Type {
-	case "subscribe", "unsubscribe":
+	case "subscribe", "unsubscribe", "auth":
 		var members map[string]json.RawMessage
 		if err := json.Unmarshal(body, &members); err != nil {
 			return f, nil, store.Errorf(store.CodeInvalidJSON, "not a JSON object: %v", err)
@@ -235,6 +289,8 @@ func (o *wsCarrier) carryOut(ctx context.Context, f clientFrame, members map[str
 		return nil
 	case "pong":
 		return nil
+	case "auth":
+		return o.renew(ctx, f, members)
 	case "subscribe":
 		req, err := subscribeRequest(members)
 		if err != nil {

@@ -39,6 +39,9 @@ func (l *Log) PutBlob(ctx context.Context, contentType string, r io.Reader, max 
 	err = l.look(ctx, func() error {
 		kept := l.blobs[id]
 		if created = kept == nil; created {
+			if err := l.o.Quotas.Blob(l.used("").BlobBytes, int64(len(content))); err != nil {
+				return err
+			}
 			kept = &blob{store.Blob{SHA256: id, Bytes: int64(len(content)), ContentType: store.BlobType(contentType)}, content}
 			if l.blobs == nil {
 				l.blobs = map[string]*blob{}
@@ -51,7 +54,7 @@ func (l *Log) PutBlob(ctx context.Context, contentType string, r io.Reader, max 
 		b = l.described(kept)
 		return nil
 	})
-	return b, created, err
+	return b, created && err == nil, err
 }
 
 // described counts the events that refer to the blob.
@@ -78,6 +81,19 @@ func (l *Log) Blob(ctx context.Context, sha256 string) (b store.Blob, err error)
 		return nil
 	})
 	return b, err
+}
+
+// BlobShown implements store.Blobs.
+func (l *Log) BlobShown(ctx context.Context, sha256 string, visible store.Patterns) (shown bool, err error) {
+	err = l.look(ctx, func() error {
+		for id, s := range l.sessions {
+			shown = shown || store.Shows(visible, id) && slices.ContainsFunc(s.events, func(e store.Event) bool {
+				return slices.Contains(store.BlobRefs(e.Data), sha256)
+			})
+		}
+		return nil
+	})
+	return shown, err
 }
 
 // ReadBlob implements store.Blobs.

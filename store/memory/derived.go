@@ -124,7 +124,7 @@ func (l *Log) ListTurns(ctx context.Context, f store.TurnFilter) (page store.Tur
 		}
 	}
 	err = l.look(ctx, func() error {
-		if f.Session != "" && l.sessions[f.Session] == nil {
+		if f.Session != "" && (l.sessions[f.Session] == nil || !store.Shows(f.Visible, f.Session)) {
 			return store.ErrNotFound
 		}
 		var found []*store.Turn
@@ -174,7 +174,7 @@ func began(t *store.Turn) time.Time {
 
 func wantsTurn(f store.TurnFilter, t *store.Turn) bool {
 	at := began(t)
-	return (f.Session == "" || f.Session == t.Session) && (f.State == "" || f.State == t.State) &&
+	return (f.Session == "" || f.Session == t.Session) && store.Shows(f.Visible, t.Session) && (f.State == "" || f.State == t.State) &&
 		(f.Since.IsZero() || !at.Before(f.Since)) && (f.Until.IsZero() || at.Before(f.Until)) &&
 		(f.Tool == "" || slices.ContainsFunc(t.Tools, func(c store.ToolCall) bool { return c.Name == f.Tool }))
 }
@@ -232,7 +232,7 @@ func wantsKontask(f store.KontaskFilter, k *store.Kontask) bool {
 			return false
 		}
 	}
-	return (f.Session == "" || f.Session == k.Session) && (f.Tag == "" || slices.Contains(k.Tags(), f.Tag)) &&
+	return (f.Session == "" || f.Session == k.Session) && store.Shows(f.Visible, k.Session) && (f.Tag == "" || slices.Contains(k.Tags(), f.Tag)) &&
 		(!f.Open || k.Ready > 0 && k.Chosen == 0)
 }
 
@@ -274,7 +274,7 @@ func (l *Log) Inbox(ctx context.Context, f store.InboxFilter) (page store.InboxP
 	err = l.look(ctx, func() error {
 		var waiting []*session
 		for _, s := range l.sessions {
-			if !store.OwnSession(s.ID) && (!s.Closed && len(s.Questions()) > 0 || s.Notable > l.marks[mark{f.Subject, s.ID}]) {
+			if !store.OwnSession(s.ID) && store.Shows(f.Visible, s.ID) && (!s.Closed && len(s.Questions()) > 0 || s.Notable > l.marks[mark{f.Subject, s.ID}]) {
 				waiting = append(waiting, s)
 			}
 		}

@@ -36,6 +36,9 @@ func (l *Log) Fork(ctx context.Context, source string, f store.ForkSpec) (v stor
 				s.inherit(e)
 			}
 		}
+		if err := l.o.Quotas.Fork(from.Scope, s.Bytes, l.used(from.Scope)); err != nil {
+			return unchanged, err
+		}
 		now := l.now()
 		if now.Before(from.UpdatedAt) {
 			now = from.UpdatedAt

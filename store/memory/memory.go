@@ -22,6 +22,7 @@ type Options struct {
 	Committed     store.Committed  // or nil
 	Now           func() time.Time // nil means time.Now
 	EventBytesMax int              // 0 means store.EventBytesDefault
+	Quotas        store.Quotas
 }
 
 // Log is an engine that keeps everything in memory.
@@ -260,6 +261,9 @@ func (l *Log) append(id string, o store.AppendOptions, drafts []store.Draft) (a 
 	}
 	if refused != nil {
 		return a, unchanged, refused
+	}
+	if err := l.room(s, drafts, news); err != nil {
+		return a, unchanged, err
 	}
 	a = store.Appended{First: ids[news[0]], Last: ids[news[len(news)-1]]}
 	if len(news) < len(drafts) {

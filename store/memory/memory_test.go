@@ -9,7 +9,7 @@ import (
 )
 
 var engine = storetest.Engine{Open: func(_ *testing.T, o storetest.Options) store.Log {
-	return memory.New(memory.Options{Committed: o.Committed, Now: o.Now, EventBytesMax: o.EventBytesMax})
+	return memory.New(memory.Options{Committed: o.Committed, Now: o.Now, EventBytesMax: o.EventBytesMax, Quotas: o.Quotas})
 }}
 
 func TestContract(t *testing.T) { storetest.Run(t, engine) }

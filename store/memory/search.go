@@ -68,7 +68,7 @@ func (l *Log) Search(ctx context.Context, f store.SearchFilter) (page store.Sear
 		return page, err
 	}
 	err = l.look(ctx, func() error {
-		if f.Session != "" && l.sessions[f.Session] == nil {
+		if f.Session != "" && (l.sessions[f.Session] == nil || !store.Shows(f.Visible, f.Session)) {
 			return store.ErrNotFound
 		}
 		type found struct {
@@ -78,7 +78,7 @@ func (l *Log) Search(ctx context.Context, f store.SearchFilter) (page store.Sear
 		var all []found
 		for _, s := range l.oldestFirst() {
 			x := l.catchUp(s)
-			if f.Session != "" && f.Session != s.ID {
+			if f.Session != "" && f.Session != s.ID || !store.Shows(f.Visible, s.ID) {
 				continue
 			}
 			for _, d := range x.docs {

@@ -51,6 +51,9 @@ func (l *Log) CreateSession(ctx context.Context, id string, spec store.SessionSp
 			v = s.view()
 			return unchanged, nil
 		}
+		if err := l.o.Quotas.Create(spec.Scope, l.used(spec.Scope)); err != nil && !store.OwnSession(id) {
+			return unchanged, err
+		}
 		s := l.fresh(id)
 		s.SetSpec(cloneSpec(spec))
 		l.keep(s)
@@ -70,6 +73,11 @@ func (l *Log) UpdateSession(ctx context.Context, id string, patch store.SessionP
 		spec, err := patch.Apply(s.Spec())
 		if err != nil {
 			return unchanged, err
+		}
+		if spec.Scope != s.Scope {
+			if err := l.o.Quotas.Move(&s.Session, spec.Scope, l.used(spec.Scope)); err != nil {
+				return unchanged, err
+			}
 		}
 		s.SetSpec(cloneSpec(spec))
 		if now := l.now(); now.After(s.UpdatedAt) {
@@ -138,7 +146,7 @@ func (l *Log) ListSessions(ctx context.Context, f store.SessionFilter) (page sto
 }
 
 func selects(f store.SessionFilter, s *store.Session) bool {
-	return !store.OwnSession(s.ID) && (f.Scope == "" || f.Scope == s.Scope) &&
+	return !store.OwnSession(s.ID) && store.Shows(f.Visible, s.ID) && (f.Scope == "" || f.Scope == s.Scope) &&
 		(f.Tag == "" || slices.Contains(s.Tags, f.Tag)) &&
 		(f.State == "" || f.State == s.State()) &&
 		(strings.Contains(lower(s.ID), lower(f.Search)) || strings.Contains(lower(s.Title), lower(f.Search)))
@@ -243,7 +251,7 @@ func (s *session) folded(q store.Query) []store.Event {
 
 // Retain implements store.Retainer. Keys and producers stay: they are for the
 // life of the session, not of its events.
-func (l *Log) Retain(ctx context.Context, r store.Retention) (gone int64, err error) {
+func (l *Log) Retain(ctx context.Context, r store.Retention, scopes ...store.ScopeRetention) (gone int64, err error) {
 	var ids []string
 	err = l.look(ctx, func() error {
 		for id := range l.sessions {
@@ -261,7 +269,7 @@ func (l *Log) Retain(ctx context.Context, r store.Retention) (gone int64, err er
 			if s == nil { // deleted since
 				return unchanged, nil
 			}
-			n := s.forget(r, l.now())
+			n := s.forget(r.For(&s.Session, scopes), l.now())
 			gone += n
 			if n == 0 {
 				return unchanged, nil

@@ -27,7 +27,7 @@ func (l *Log) Submit(ctx context.Context, session string, o store.AppendOptions,
 		return nil, err
 	}
 	a := &appending{session: session, options: o, drafts: drafts}
-	queued, err := l.queue.submit(ctx, len(drafts), size, a.apply)
+	queued, err := l.queue.submit(ctx, len(drafts), size, o.Stages, a.apply)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,9 @@ func (a *appending) apply(t *txn) error {
 	}
 	if refused != nil {
 		return refused
+	}
+	if err := t.room(c, a.drafts, known); err != nil {
+		return err
 	}
 	if !c.exists {
 		if err := t.create(c, store.SessionSpec{}); err != nil {

@@ -99,6 +99,9 @@ func (l *Log) PutBlob(ctx context.Context, contentType string, r io.Reader, max 
 // write stores a piece that is not the last.
 func (u *upload) write(ctx context.Context, piece []byte) error {
 	return u.l.queue.do(ctx, 0, int64(len(piece)), func(t *txn) error {
+		if t.w.disk.low { // whether it is a blob too many is known at the end: this content may be here already
+			return t.w.disk.refusal()
+		}
 		if err := u.begin(t); err != nil {
 			return err
 		}
@@ -165,9 +168,14 @@ func (u *upload) complete(t *txn, sum, piece []byte) error {
 			return store.Because(store.CodeStorageFailed, cause, "a part of the content was lost; send it again")
 		}
 	}
+	if err := t.roomForBlob(u.bytes); err != nil {
+		return err
+	}
 	if err := u.begin(t); err != nil {
 		return err
 	}
+	t.account.blobs.n++
+	t.account.blobs.bytes += u.bytes
 	if len(piece) > 0 {
 		if err := u.insert(t, piece); err != nil {
 			return err

@@ -62,6 +62,7 @@ func (l *Log) SweepBlobs(ctx context.Context, grace time.Duration) (removed int6
 		var n int64
 		n, err = l.markBlobs(ctx, unused, cutoff)
 		removed += n
+		l.measures.blobs.Add(n)
 		after, more = unused[len(unused)-1], err == nil && len(unused) == blobSweepRows
 	}
 	if err != nil {
@@ -96,11 +97,17 @@ func (l *Log) markBlobs(ctx context.Context, unused []int64, cutoff int64) (mark
 		}
 		t.written = true
 		for _, no := range unused {
+			bytes, err := t.conn.Int(`SELECT bytes FROM blobs WHERE no = ?`, no)
+			if err != nil {
+				return err
+			}
 			n, err := t.conn.Exec(`UPDATE blobs SET sha256 = NULL WHERE `+blobUnused+` AND no = ?`, cutoff, no)
 			if err != nil {
 				return err
 			}
 			marked += n
+			t.account.blobs.n -= n
+			t.account.blobs.bytes -= n * bytes
 		}
 		return nil
 	})

@@ -27,13 +27,16 @@ const walPauseMax = 100 * time.Millisecond
 // wal estimates the size of the write-ahead log. SQLite's own automatic
 // checkpoint is off, because it would run inside a COMMIT.
 type wal struct {
-	bytes int64
+	bytes  int64 // since the last checkpoint, or what makes the next one due
+	behind int64 // that are not in the database
 }
 
 // wrote counts a transaction: its events, and per changed session about a page
 // of each index that it touches.
 func (w *wal) wrote(bytes int64, sessions int) {
-	w.bytes += bytes + int64(2*sessions+2)*pageBytes
+	more := bytes + int64(2*sessions+2)*pageBytes
+	w.bytes += more
+	w.behind += more
 }
 
 // checkpoint copies the write-ahead log between two transactions when it has
@@ -44,16 +47,27 @@ func (w *writer) checkpoint() {
 	if w.wal.bytes < checkpointBytes || w.conn == nil {
 		return
 	}
+	w.noteChanges()
+	m, begin := w.log.measures, time.Now()
 	logged, copied, err := walCheckpoint(w.conn, "PASSIVE")
+	m.checkpoint.Observe(time.Since(begin).Seconds())
 	if err != nil {
+		m.checkpointFailed.Add(1)
 		w.log.options.Logger.Warn("checkpoint failed", "err", err) // the log keeps it all; the next one tries again
 		w.wal.bytes = checkpointBytes / 2
 		return
 	}
 	if logged*pageBytes > w.log.options.walBytes {
-		w.restartWAL("RESTART")
+		if w.restartWAL("RESTART") {
+			m.restarts.Add(1)
+			copied = logged
+		} else {
+			m.restartFailed.Add(1)
+		}
 	}
-	w.wal.bytes = (logged - copied) * pageBytes / 2
+	m.checkpointPages.Store(logged)
+	m.checkpointLeft.Store(logged - copied)
+	w.wal.bytes, w.wal.behind = (logged-copied)*pageBytes/2, (logged-copied)*pageBytes
 }
 
 // restartWAL takes every reading connection for a moment, so that the next
@@ -61,6 +75,7 @@ func (w *writer) checkpoint() {
 // stops it from happening; then the log grows until that is over. It reports
 // whether it could be done.
 func (w *writer) restartWAL(mode string) bool {
+	w.noteChanges()
 	var held []*sqlite3.Conn
 	defer func() {
 		for _, c := range held {
@@ -87,6 +102,14 @@ func (w *writer) restartWAL(mode string) bool {
 		w.log.options.Logger.Debug("the write-ahead log was not cut back", "err", err)
 	}
 	return err == nil
+}
+
+// noteChanges is called before a checkpoint after which the log may begin anew,
+// over the frames that say what has changed.
+func (w *writer) noteChanges() {
+	if err := w.log.changes.note(w.log.dir); err != nil {
+		w.log.options.Logger.Warn("changed pages could not be noted; copies of the database begin again", "err", err)
+	}
 }
 
 // errCheckpointBusy means that a reader kept a full checkpoint from ending.

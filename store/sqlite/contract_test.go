@@ -15,7 +15,7 @@ import (
 func engine(cacheBytes int64) storetest.Engine {
 	return storetest.Engine{Reopen: true, Open: func(t *testing.T, o storetest.Options) store.Log {
 		t.Helper()
-		l, err := sqlite.Open(context.Background(), o.Dir, sqlite.Options{Committed: o.Committed, Now: o.Now, EventBytesMax: o.EventBytesMax, CacheBytes: cacheBytes, NoSync: true, LeasesByHand: true})
+		l, err := sqlite.Open(context.Background(), o.Dir, sqlite.Options{Committed: o.Committed, Now: o.Now, EventBytesMax: o.EventBytesMax, Quotas: o.Quotas, CacheBytes: cacheBytes, NoSync: true, LeasesByHand: true})
 		if err != nil {
 			t.Fatal(err)
 		}

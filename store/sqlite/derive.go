@@ -79,6 +79,7 @@ type deriver struct {
 	level  int64         // those whose time has come
 	moved  chan struct{} // closed and replaced when level rises
 	behind bool          // the search for sessions that are behind is not over
+	left   int           // sessions of the round before that are not at their head
 
 	// The loop's own.
 	known   map[string]*derivation
@@ -259,7 +260,7 @@ func (d *deriver) round(ctx context.Context) (more bool, err error) {
 	more = len(d.rest) > 0 || d.scanned >= 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.behind = more; !more && d.level < wanted {
+	if d.behind, d.left = more, len(d.rest); !more && d.level < wanted {
 		d.level = wanted
 		close(d.moved)
 		d.moved = make(chan struct{})

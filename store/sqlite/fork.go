@@ -143,11 +143,21 @@ func (k *forking) begin(t *txn) error {
 	if _, err := k.free(t, c.state.Floor); err != nil {
 		return err
 	}
+	if err := k.room(t, c, 0); err != nil {
+		return err
+	}
 	k.sourceNo, k.next, k.no = c.no, k.spec.After, t.nextNo()
 	k.l.copies.hold(k.no)
 	t.written = true
 	_, err = t.conn.Exec(`INSERT INTO garbage VALUES (?)`, k.no)
 	return err
+}
+
+// room holds the fork against the quotas: at the end with its bytes, which are
+// known only then.
+func (k *forking) room(t *txn, source *change, bytes int64) error {
+	scope := source.state.Scope
+	return t.roomFor(k.spec.Session, scope, func(used store.Used) error { return k.l.options.Quotas.Fork(scope, bytes, used) })
 }
 
 // copy copies a chunk and reports whether there is more. It goes from the last
@@ -246,6 +256,9 @@ func (k *forking) finish(t *txn) error {
 	}
 	c, err := k.free(t, k.state.Floor)
 	if err != nil {
+		return err
+	}
+	if err := k.room(t, source, k.state.Bytes); err != nil {
 		return err
 	}
 	if err := t.flush(); err != nil {

@@ -88,6 +88,7 @@ func (l *Log) Kontask(ctx context.Context, id string) (k store.Kontask, err erro
 func (l *Log) ListKontasks(ctx context.Context, f store.KontaskFilter) (page store.KontaskPage, err error) {
 	w := where{}
 	w.equal("session", f.Session)
+	w.visible("session", f.Visible)
 	w.equal("status", f.Status)
 	w.equal("scope", f.Scope)
 	w.equal("target_user", f.TargetUser)

@@ -33,6 +33,8 @@ type Options struct {
 	QueueBytes    int64
 	CacheBytes    int64 // negative means no cache
 	Readers       int
+	Quotas        store.Quotas
+	Disk          Disk
 	VFS           string        // SQLite's VFS by name, for tests that need a bad disk
 	walBytes      int64         // 0 means walBytesMax
 	walPause      time.Duration // 0 means walPauseMax
@@ -68,6 +70,9 @@ func (o Options) withDefaults() Options {
 	if o.Readers == 0 {
 		o.Readers = ReadersDefault
 	}
+	if o.Disk.Space == nil {
+		o.Disk.Space = diskSpace
+	}
 	return o
 }
 
@@ -88,6 +93,9 @@ type Log struct {
 	uploads uploads
 	leases  leases
 	derive  deriver
+	changes changes
+
+	measures *measures
 }
 
 var (
@@ -108,14 +116,22 @@ func Open(ctx context.Context, dir string, o Options) (*Log, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	l := &Log{dir: dir, options: o.withDefaults(), done: make(chan struct{}), pages: make(chan struct{}, 1)}
+	l := &Log{dir: dir, options: o.withDefaults(), done: make(chan struct{}), pages: make(chan struct{}, 1), measures: newMeasures()}
 	l.leases.asked = make(chan struct{}, 1)
 	l.derive.init()
 	l.queue.init(l.options.QueueRequests, l.options.QueueBytes)
 	l.live.init(l.options.CacheBytes)
-	l.health.set(nil)
+	l.health.init()
 	if l.lock, err = lock(dir); err != nil {
 		return nil, err
+	}
+	moved, err := finishRestore(dir, nil)
+	if err != nil {
+		l.disconnect()
+		return nil, fmt.Errorf("open %s: finish the restore: %w", dir, err)
+	}
+	if moved != "" {
+		l.options.Logger.Info("a restore was finished; what was there before was moved", "to", moved)
 	}
 	if err := l.connect(ctx); err != nil {
 		l.disconnect()
@@ -169,7 +185,7 @@ func makeDir(dir string) error {
 // connect opens all connections and migrates.
 func (l *Log) connect(context.Context) error {
 	l.readers = make(chan *sqlite3.Conn, l.options.Readers)
-	l.writer = &writer{log: l}
+	l.writer = &writer{log: l, disk: guardedDisk{options: l.options.Disk, dir: l.dir, state: &l.health.disk}}
 	if err := l.writer.connect(); err != nil {
 		return err
 	}
@@ -217,15 +233,25 @@ func (l *Log) Health() store.Health {
 	h := l.health.get()
 	h.Commits = l.health.commits.Load()
 	h.QueueDepth, h.QueueBytes = l.queue.depth()
+	h.Used, h.WALBytes = *l.health.used.Load(), l.health.wal.Load()
+	diskHealth(&h, l.health.disk.Load())
 	return h
 }
 
 // health is what the writer last found out about the disk.
 type health struct {
 	commits atomic.Int64
+	wal     atomic.Int64               // bytes of the write-ahead log that are not in the database, about
+	used    atomic.Pointer[store.Used] // as of the last commit
+	disk    atomic.Pointer[store.Disk]
 
 	mu  sync.Mutex // guards err
 	err error      // why nothing can be written, or nil
+}
+
+func (h *health) init() {
+	h.used.Store(&store.Used{})
+	h.disk.Store(&store.Disk{})
 }
 
 func (h *health) set(err error) {

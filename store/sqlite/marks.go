@@ -57,6 +57,7 @@ func (l *Log) Seen(ctx context.Context, subject, session string) (mark int64, er
 func (l *Log) Inbox(ctx context.Context, f store.InboxFilter) (page store.InboxPage, err error) {
 	w := where{args: []any{f.Subject}}
 	w.add(`deleted_at IS NULL AND s.id NOT GLOB '_*' AND (closed = 0 AND waiting > 0 OR notable > ifnull(m.id, 0))`)
+	w.visible("s.id", f.Visible)
 	if err := w.before("updated_at", f.Cursor); err != nil {
 		return page, err
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/konlog/konlog/store"
 )
@@ -14,6 +15,8 @@ type op struct {
 	apply  func(*txn) error
 	size   int64 // bytes of events that it carries
 	events int
+	queued time.Time
+	stages *store.Stages // or nil
 	err    error
 	done   chan struct{} // capacity 1, so that the writer never waits for a caller
 	home   *sync.Pool    // where it goes when its caller has the answer
@@ -40,7 +43,7 @@ func (q *queue) init(opsMax int, bytesMax int64) {
 
 // do hands apply to the writer and waits for its transaction to be durable.
 func (q *queue) do(ctx context.Context, events int, size int64, apply func(*txn) error) error {
-	o, err := q.submit(ctx, events, size, apply)
+	o, err := q.submit(ctx, events, size, nil, apply)
 	if err != nil {
 		return err
 	}
@@ -49,7 +52,7 @@ func (q *queue) do(ctx context.Context, events int, size int64, apply func(*txn)
 
 // submit hands apply to the writer. From the moment it is queued its outcome
 // no longer depends on ctx.
-func (q *queue) submit(ctx context.Context, events int, size int64, apply func(*txn) error) (*op, error) {
+func (q *queue) submit(ctx context.Context, events int, size int64, stages *store.Stages, apply func(*txn) error) (*op, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -58,6 +61,7 @@ func (q *queue) submit(ctx context.Context, events int, size int64, apply func(*
 		o = &op{done: make(chan struct{}, 1), home: &q.free}
 	}
 	o.apply, o.size, o.events, o.err = apply, size, events, nil
+	o.queued, o.stages = time.Now(), stages
 	return o, q.put(o)
 }
 
@@ -66,7 +70,7 @@ func (q *queue) submit(ctx context.Context, events int, size int64, apply func(*
 func (o *op) wait() error {
 	<-o.done
 	err := o.err
-	o.apply, o.err = nil, nil
+	o.apply, o.stages, o.err = nil, nil, nil
 	o.home.Put(o)
 	return err
 }
@@ -135,4 +139,12 @@ func (q *queue) depth() (int, int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.ops), q.bytes
+}
+
+// sizeOf is how many bytes of events a batch carries.
+func sizeOf(batch []*op) (size int64) {
+	for _, o := range batch {
+		size += o.size
+	}
+	return size
 }

@@ -18,18 +18,19 @@ const retainChunk = 500
 const vacuumPages = 256
 
 // Retain implements store.Retainer.
-func (l *Log) Retain(ctx context.Context, r store.Retention) (removed int64, err error) {
-	ids, err := l.retainable(ctx, r)
+func (l *Log) Retain(ctx context.Context, r store.Retention, scopes ...store.ScopeRetention) (removed int64, err error) {
+	ids, err := l.retainable(ctx, r, scopes)
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
 		for {
-			n, err := l.retainSome(ctx, id, r)
+			n, err := l.retainSome(ctx, id, r, scopes)
 			removed += n
 			if err != nil {
 				return removed, fmt.Errorf("retain %s: %w", id, err)
 			}
+			l.measures.retained.Add(n)
 			if n < retainChunk {
 				break
 			}
@@ -42,24 +43,25 @@ func (l *Log) Retain(ctx context.Context, r store.Retention) (removed int64, err
 }
 
 // retainable lists the sessions that may hold something to remove.
-func (l *Log) retainable(ctx context.Context, r store.Retention) (ids []string, err error) {
-	var cutoff int64
-	if r.Age > 0 {
-		cutoff = l.options.Now().Add(-r.Age).UnixMilli()
-	}
+func (l *Log) retainable(ctx context.Context, r store.Retention, scopes []store.ScopeRetention) (ids []string, err error) {
+	now := l.options.Now()
 	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
 		return c.Query(func(row sqlite3.Row) error {
-			ids = append(ids, row.Text(0))
+			s := store.Session{ID: row.Text(0), Scope: row.Text(1), Head: row.Int(2), Floor: row.Int(3), Bytes: row.Int(4), Retention: scanKeep(row.Bytes(5))}
+			own := r.For(&s, scopes)
+			over := own.Events > 0 && s.Head-s.Floor+1 > own.Events || own.Bytes > 0 && s.Bytes > own.Bytes
+			if over || own.Age > 0 && !row.Null(6) && millis(row.Int(6)).Before(now.Add(-own.Age)) {
+				ids = append(ids, s.ID)
+			}
 			return nil
-		}, `SELECT id FROM sessions AS s WHERE deleted_at IS NULL AND floor <= head AND (
-			(?1 > 0 AND head - floor + 1 > ?1) OR (?2 > 0 AND bytes > ?2) OR
-			(SELECT time FROM events WHERE session_no = s.no AND events.id = s.floor) < ?3) ORDER BY no`, r.Events, r.Bytes, cutoff)
+		}, `SELECT id, scope, head, floor, bytes, retention, (SELECT time FROM events WHERE session_no = s.no AND events.id = s.floor)
+			FROM sessions AS s WHERE deleted_at IS NULL AND floor <= head ORDER BY no`)
 	})
 	return ids, err
 }
 
 // retainSome raises the floor of one session over at most retainChunk events.
-func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (removed int64, err error) {
+func (l *Log) retainSome(ctx context.Context, id string, all store.Retention, scopes []store.ScopeRetention) (removed int64, err error) {
 	err = l.queue.do(ctx, 0, 0, func(t *txn) error {
 		c, err := t.session(id)
 		if err != nil || !c.exists {
@@ -68,7 +70,7 @@ func (l *Log) retainSome(ctx context.Context, id string, r store.Retention) (rem
 		if err := t.flush(); err != nil {
 			return err
 		}
-		cutoff := time.Time{}
+		r, cutoff := all.For(&c.state, scopes), time.Time{}
 		if r.Age > 0 {
 			cutoff = t.now.Add(-r.Age)
 		}

@@ -17,6 +17,12 @@ var _ store.Searcher = (*Log)(nil)
 const (
 	searchScanMax = 20_000 // documents with the words that are looked at, fit or not; a tenth of a second
 	turnScanMax   = 20_000 // likewise, for the turns that they belong to
+
+	// Of documents of sessions that the filter does not let through, which are
+	// passed over and count against nothing else: so what others have written
+	// empties no page, and tells in no cursor that a word is in it. Only that
+	// so many documents of others have it can be told, by a page that ends here.
+	foreignScanMax = 200_000
 )
 
 // indexDoc is a document with the words that are indexed of it.
@@ -230,12 +236,25 @@ func (l *Log) Search(ctx context.Context, f store.SearchFilter) (page store.Sear
 	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
 		var no int64
 		if f.Session != "" {
+			if !store.Shows(f.Visible, f.Session) {
+				return store.ErrNotFound
+			}
 			if _, no, err = readSession(c, f.Session); err != nil {
 				return err
 			}
 		}
-		last, scanned := int64(0), 0
+		last, scanned, foreign := int64(0), 0, 0
 		return c.Query(func(row sqlite3.Row) error {
+			if f.Visible != nil && (row.Null(6) || !f.Visible.Match(row.Text(6))) {
+				if foreign++; foreign < foreignScanMax {
+					return ctx.Err()
+				}
+				if len(page.Hits) < limit {
+					last = row.Int(0)
+				}
+				page.Next = strconv.FormatInt(last, 10)
+				return sqlite3.ErrStop
+			}
 			if scanned == searchScanMax || len(page.Hits) == limit {
 				page.Next = strconv.FormatInt(last, 10)
 				return sqlite3.ErrStop
@@ -261,14 +280,22 @@ func (l *Log) Search(ctx context.Context, f store.SearchFilter) (page store.Sear
 }
 
 // matchingTurns is a condition on rows of turns, called t, that their documents
-// have what the query asks for: those among the newest turnScanMax that do. no
-// is the number of the one session asked for, or 0.
-func matchingTurns(query string, no int64) (condition string, args []any, err error) {
+// have what the query asks for: those among the newest turnScanMax that do, and
+// that the filter lets through. no is the number of the one session asked for,
+// or 0.
+func matchingTurns(query string, no int64, visible store.Patterns) (condition string, args []any, err error) {
 	q, err := store.ParseSearch(query)
 	if err != nil {
 		return "", nil, err
 	}
+	seen, globs := visibleClause("o.id", visible)
+	if seen == "" {
+		return `(t.session_no, t.turn) IN (SELECT d.session_no, d.turn FROM
+			(SELECT rowid AS doc FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?) AS m JOIN docs AS d ON d.doc = m.doc)`,
+			[]any{matchText(q, no, ""), int64(turnScanMax)}, nil
+	}
+	args = append([]any{matchText(q, no, ""), int64(foreignScanMax)}, globs...)
 	return `(t.session_no, t.turn) IN (SELECT d.session_no, d.turn FROM
-		(SELECT rowid AS doc FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?) AS m JOIN docs AS d ON d.doc = m.doc)`,
-		[]any{matchText(q, no, ""), int64(turnScanMax)}, nil
+		(SELECT rowid AS doc FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?) AS m JOIN docs AS d ON d.doc = m.doc
+		JOIN sessions AS o ON o.no = d.session_no WHERE ` + seen + ` ORDER BY m.doc DESC LIMIT ?)`, append(args, int64(turnScanMax)), nil
 }

@@ -22,6 +22,12 @@ func (l *Log) CreateSession(ctx context.Context, id string, spec store.SessionSp
 		if err != nil {
 			return err
 		}
+		if !c.exists {
+			err := t.roomFor(id, spec.Scope, func(used store.Used) error { return l.options.Quotas.Create(spec.Scope, used) })
+			if err != nil {
+				return err
+			}
+		}
 		if created = !c.exists; created {
 			if err := t.create(c, spec); err != nil {
 				return err
@@ -44,6 +50,15 @@ func (l *Log) UpdateSession(ctx context.Context, id string, patch store.SessionP
 			return store.ErrNotFound
 		}
 		spec, err := patch.Apply(c.state.Spec())
+		if err != nil {
+			return err
+		}
+		err = t.roomFor(id, spec.Scope, func(used store.Used) error {
+			if spec.Scope == c.state.Scope {
+				return nil
+			}
+			return l.options.Quotas.Move(&c.state, spec.Scope, used)
+		})
 		if err != nil {
 			return err
 		}
@@ -164,6 +179,9 @@ func sessionWhere(f store.SessionFilter) (string, []any, error) {
 		add("closed = 0 AND waiting = 0 AND turn = ''")
 	default:
 		return "", nil, store.Errorf(store.CodeInvalidQuery, "state %.40q: use idle, working, waiting or closed", f.State)
+	}
+	if clause, values := visibleClause("id", f.Visible); clause != "" {
+		add(clause, values...)
 	}
 	if f.Cursor != "" {
 		var at, no int64

@@ -41,6 +41,7 @@ func (l *Log) ListTurns(ctx context.Context, f store.TurnFilter) (page store.Tur
 	w := where{}
 	w.add("s.deleted_at IS NULL")
 	w.equal("s.id", f.Session)
+	w.visible("s.id", f.Visible)
 	w.equal("t.state", string(f.State))
 	if f.Tool != "" {
 		w.add("EXISTS (SELECT 1 FROM turn_tools AS u WHERE u.session_no = t.session_no AND u.turn = t.turn AND u.name = ?)", f.Tool)
@@ -60,12 +61,15 @@ func (l *Log) ListTurns(ctx context.Context, f store.TurnFilter) (page store.Tur
 	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
 		var no int64
 		if f.Session != "" {
+			if !store.Shows(f.Visible, f.Session) {
+				return store.ErrNotFound
+			}
 			if _, no, err = readSession(c, f.Session); err != nil {
 				return err
 			}
 		}
 		if f.Query != "" {
-			condition, args, err := matchingTurns(f.Query, no)
+			condition, args, err := matchingTurns(f.Query, no, f.Visible)
 			if err != nil {
 				return err
 			}

@@ -23,6 +23,8 @@ type txn struct {
 	bytes   int64              // of the events in this transaction
 	written bool               // something was changed, so a COMMIT is due
 	purge   bool               // content was redacted, which the write-ahead log must not keep
+	account account            // of what is used
+	synced  time.Duration      // what COMMIT took
 }
 
 // change is what a transaction does to one session.
@@ -39,6 +41,7 @@ type change struct {
 	renewed bool // created or deleted: what is in memory of it no longer counts
 
 	redacted []idRange // whose content was dropped
+	counted  counted   // as what t.account has it
 
 	live *liveSession // or nil when it is not in memory yet
 }
@@ -55,6 +58,7 @@ func (t *txn) applyAll(batch []*op) error {
 			return err
 		}
 		o.err = err
+		t.account.settle()
 	}
 	return t.flush()
 }
@@ -64,15 +68,18 @@ func (t *txn) applyAll(batch []*op) error {
 func (t *txn) session(id string) (*change, error) {
 	l := t.w.log.live.get(id)
 	if l != nil && l.change != nil {
+		t.account.touch(l.change)
 		return l.change, nil
 	}
 	if l != nil {
 		c := &change{no: l.no, state: l.state, was: l.state, turns: l.turns, exists: true, live: l}
 		l.change = c
+		t.account.touch(c)
 		t.changes = append(t.changes, c)
 		return c, nil
 	}
 	if c := t.loaded[id]; c != nil {
+		t.account.touch(c)
 		return c, nil
 	}
 	c, err := t.load(id)
@@ -83,13 +90,14 @@ func (t *txn) session(id string) (*change, error) {
 		t.loaded = map[string]*change{}
 	}
 	t.loaded[id] = c
+	t.account.touch(c)
 	t.changes = append(t.changes, c)
 	return c, nil
 }
 
-const sessionColumns = `no, id, epoch, head, floor, bytes, created_at, updated_at, deleted_at, closed, title, scope, tags, meta, turn, turn_at, turn_seen, turn_lease, notable, waiting, open, redacted, forked_from, forked_after`
+const sessionColumns = `no, id, epoch, head, floor, bytes, created_at, updated_at, deleted_at, closed, title, scope, tags, meta, turn, turn_at, turn_seen, turn_lease, notable, waiting, open, redacted, forked_from, forked_after, retention`
 
-const sessionWidth = 24
+const sessionWidth = 25
 
 func (t *txn) load(id string) (*change, error) {
 	c := &change{state: store.Session{ID: id}}
@@ -128,7 +136,18 @@ func scanSession(row sqlite3.Row) store.Session {
 	if !row.Null(22) {
 		s.ForkedFrom = &store.Origin{Session: row.Text(22), After: row.Int(23)}
 	}
+	s.Retention = scanKeep(row.Bytes(24))
 	return s
+}
+
+// scanKeep reads the column retention; nil when it is NULL.
+func scanKeep(text []byte) *store.Keep {
+	if len(text) == 0 {
+		return nil
+	}
+	keep := &store.Keep{}
+	_ = json.Unmarshal(text, keep) // written by saveWhole
+	return keep
 }
 
 func millis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
@@ -255,7 +274,7 @@ func (t *txn) save() error {
 			return fmt.Errorf("save session %s: %w", s.ID, err)
 		}
 	}
-	return nil
+	return t.saveUsage()
 }
 
 func (t *txn) saveWhole(c *change) error {
@@ -267,7 +286,7 @@ func (t *txn) saveWhole(c *change) error {
 	if s.Tags == nil {
 		tags = []byte("[]")
 	}
-	var deleted, meta, forkedFrom any
+	var deleted, meta, forkedFrom, keep any
 	var forkedAfter int64
 	if !c.exists {
 		deleted = t.now.UnixMilli()
@@ -278,15 +297,22 @@ func (t *txn) saveWhole(c *change) error {
 	if s.ForkedFrom != nil {
 		forkedFrom, forkedAfter = s.ForkedFrom.Session, s.ForkedFrom.After
 	}
+	if s.Retention != nil {
+		text, err := json.Marshal(s.Retention)
+		if err != nil {
+			return err
+		}
+		keep = string(text)
+	}
 	_, err = t.conn.Exec(`INSERT INTO sessions (`+sessionColumns+`) VALUES `+placeholders(1, sessionWidth)+`
 		ON CONFLICT (id) DO UPDATE SET no = excluded.no, epoch = excluded.epoch, head = excluded.head, floor = excluded.floor, bytes = excluded.bytes,
 		created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at, closed = excluded.closed,
 		title = excluded.title, scope = excluded.scope, tags = excluded.tags, meta = excluded.meta, turn = excluded.turn, turn_at = excluded.turn_at,
 		turn_seen = excluded.turn_seen, turn_lease = excluded.turn_lease, notable = excluded.notable, waiting = excluded.waiting, open = excluded.open,
-		redacted = excluded.redacted, forked_from = excluded.forked_from, forked_after = excluded.forked_after`,
+		redacted = excluded.redacted, forked_from = excluded.forked_from, forked_after = excluded.forked_after, retention = excluded.retention`,
 		c.no, s.ID, s.Epoch, s.Head, s.Floor, s.Bytes, s.CreatedAt.UnixMilli(), s.UpdatedAt.UnixMilli(), deleted, boolean(s.Closed),
 		s.Title, s.Scope, string(tags), meta, s.Turn, since(s, s.TurnSince),
-		since(s, s.TurnSeen), s.TurnLease.Milliseconds(), s.Notable, int64(len(s.Questions())), openJSON(s), s.Redacted, forkedFrom, forkedAfter)
+		since(s, s.TurnSeen), s.TurnLease.Milliseconds(), s.Notable, int64(len(s.Questions())), openJSON(s), s.Redacted, forkedFrom, forkedAfter, keep)
 	return err
 }
 

@@ -53,7 +53,11 @@ type Report struct {
 // changes nothing and may run beside a server. progress, if not nil, is called
 // now and then with the number of events read and to read.
 func Verify(ctx context.Context, dir string, problem func(Problem), progress func(done, total int64)) (Report, error) {
-	c, err := openExisting(dir)
+	return verifyFile(ctx, filepath.Join(dir, databaseFile), dir, problem, progress)
+}
+
+func verifyFile(ctx context.Context, file, dir string, problem func(Problem), progress func(done, total int64)) (Report, error) {
+	c, err := openKnown(file, dir)
 	if err != nil {
 		return Report{}, err
 	}
@@ -67,27 +71,36 @@ func Verify(ctx context.Context, dir string, problem func(Problem), progress fun
 
 // openExisting opens a database that must be there and be known, for reading.
 func openExisting(dir string) (*sqlite3.Conn, error) {
-	dir, err := filepath.Abs(dir)
+	return openKnown(filepath.Join(dir, databaseFile), dir)
+}
+
+// openKnown is openExisting for a file; errors name what the caller knows it by.
+func openKnown(file, name string) (*sqlite3.Conn, error) {
+	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil {
-		return nil, fmt.Errorf("no data directory at %s: %w", dir, err)
+	if _, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("no data at %s: %w", name, err)
 	}
-	c, err := open(dir, "", "query_only(1)")
+	c, err := sqlite3.Open(file, "", busyTimeoutMillis)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	if err := c.Script("PRAGMA query_only(1)"); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	all, err := migrations.All()
 	if err == nil {
 		var have int64
 		if have, err = c.Int("PRAGMA user_version"); err == nil && have != int64(len(all)) {
-			err = fmt.Errorf("the database has schema %d, this konlog knows %d: start konlog serve once to bring it up, or use the konlog that wrote it", have, len(all))
+			err = unknownSchema(have, len(all))
 		}
 	}
 	if err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("open %s: %w", dir, err)
+		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	return c, nil
 }
@@ -112,7 +125,7 @@ func (v *verifier) run(ctx context.Context) error {
 	if _, err := v.c.Exec("BEGIN"); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{v.file, v.sessions, v.orphans, v.blobs} {
+	for _, step := range []func(context.Context) error{v.file, v.sessions, v.orphans, v.blobs, v.usage} {
 		err := step(ctx)
 		if err == errDamaged || corrupt(err) {
 			if err != errDamaged {

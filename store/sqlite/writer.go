@@ -29,6 +29,7 @@ type writer struct {
 	next  int64         // the next session number
 	batch []*op
 	wal   wal
+	disk  guardedDisk
 
 	foldDrops  int64     // how often stored folds were dropped: one that was begun before is stale
 	drops      int64     // times that content was dropped, since the log was opened
@@ -60,11 +61,19 @@ func (w *writer) prepare(c *sqlite3.Conn) error {
 	if err := migrate(c); err != nil {
 		return err
 	}
+	if err := leaveCopy(c); err != nil {
+		return err
+	}
 	no, err := c.Int("SELECT max(ifnull((SELECT max(no) FROM sessions), 0), ifnull((SELECT max(session_no) FROM garbage), 0))")
 	if err != nil {
 		return fmt.Errorf("read session numbers: %w", err)
 	}
 	w.next = no + 1
+	used, err := readTotals(c)
+	if err != nil {
+		return err
+	}
+	w.log.health.used.Store(&used)
 	// The log of a process that died may still hold what was redacted.
 	redactions, err := c.Int("SELECT EXISTS (SELECT 1 FROM redactions)")
 	w.purging = w.purging || redactions > 0
@@ -78,15 +87,19 @@ func (w *writer) prepare(c *sqlite3.Conn) error {
 func (w *writer) run() {
 	defer close(w.log.done)
 	for {
-		var probe <-chan time.Time // nil, and so silent, while all is well
-		if !w.log.health.get().Writable || w.purging {
+		var probe <-chan time.Time // nil, and so silent, while all is well and the disk is nobody's concern
+		switch {
+		case !w.log.health.get().Writable || w.purging || w.disk.low:
 			probe = time.After(probeEvery)
+		case w.disk.options.on():
+			probe = time.After(diskIdleEvery)
 		}
 		select {
 		case <-w.log.queue.wake:
 		case <-probe:
 			w.probe()
 			w.purge()
+			w.watchDisk()
 			continue
 		}
 		// Whoever is about to append gets the chance to join this transaction:
@@ -99,8 +112,10 @@ func (w *writer) run() {
 			return
 		}
 		if len(w.batch) > 0 {
+			w.lookAtDisk(sizeOf(w.batch))
 			w.commit(w.batch)
 			w.checkpoint()
+			w.log.health.wal.Store(w.wal.behind)
 		}
 	}
 }
@@ -108,14 +123,21 @@ func (w *writer) run() {
 // commit makes one transaction of the batch. Callers get their answer after it
 // is durable, visible and announced.
 func (w *writer) commit(batch []*op) {
+	begin := time.Now()
+	w.log.measures.taken(batch, begin)
 	t, err := w.transact(batch)
 	if err != nil {
+		w.log.measures.commitFailed.Add(1)
 		err = w.failed(err)
 		for _, o := range batch {
 			o.err = err
 		}
 	} else {
+		if t.written {
+			w.log.measures.committed(t, batch, begin)
+		}
 		w.publish(t)
+		w.log.measures.announced(batch)
 	}
 	for _, c := range t.changes {
 		if c.live == nil {
@@ -146,7 +168,9 @@ func (w *writer) transact(batch []*op) (*txn, error) {
 		err = t.save()
 	}
 	if err == nil && t.written {
+		begin := time.Now()
 		_, err = w.conn.Exec("COMMIT")
+		t.synced = time.Since(begin)
 	}
 	if err != nil || !t.written {
 		_, _ = w.conn.Exec("ROLLBACK") // SQLite may have rolled back already
@@ -160,6 +184,7 @@ func (w *writer) publish(t *txn) {
 	for _, c := range t.changes {
 		w.log.live.publish(c)
 	}
+	w.log.measures.cacheBytes.Store(w.log.live.bytes)
 	for _, c := range t.changes {
 		if c.changed() {
 			w.log.options.Committed(c.state.ID, c.state.Head)
@@ -170,6 +195,7 @@ func (w *writer) publish(t *txn) {
 		}
 	}
 	if t.written {
+		t.publishUsage()
 		w.purging = w.purging || t.purge
 		w.log.health.commits.Add(1)
 		w.recovered()
@@ -242,6 +268,7 @@ func (w *writer) reopen() {
 		w.conn = nil
 	}
 	w.log.live.reset()
+	w.log.changes.forget()
 	if err := w.connect(); err != nil {
 		w.log.health.set(err)
 		return

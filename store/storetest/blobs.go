@@ -30,6 +30,7 @@ var blobTests = []contractTest{
 	{"BlobGrace", testBlobGrace},
 	{"BlobSweepTakesMany", testBlobSweepMany},
 	{"BlobsOfAClosedEngine", testBlobShutdown},
+	{"BlobShown", testBlobShown},
 }
 
 func (r *rig) blobs() store.Blobs {

@@ -31,8 +31,9 @@ func Model(t *testing.T, e Engine) {
 			}
 		}
 		m.o = Options{Dir: t.TempDir(), Now: m.clock.now, Committed: note(&m.gotNews)}
+		m.o.Quotas = drawQuotas(rt)
 		m.got = e.Open(t, m.o)
-		m.want = memory.New(memory.Options{Now: m.clock.now, Committed: note(&m.wantNews)})
+		m.want = memory.New(memory.Options{Now: m.clock.now, Committed: note(&m.wantNews), Quotas: m.o.Quotas})
 		defer func() { _ = m.got.Close() }()
 		actions := map[string]func(*rapid.T){
 			"append": m.append, "append again": m.append, "append more": m.append, "append much": m.append,
@@ -280,6 +281,8 @@ func drawSpec(t *rapid.T) store.SessionSpec {
 		Scope: pick(t, "scope", "", "a", "b"),
 		Tags:  pick(t, "tags", nil, []string{"red"}, []string{"blue", "red"}, []string{""}),
 		Meta:  pick(t, "meta", nil, json.RawMessage(`{"a": 1}`), json.RawMessage(`[]`)),
+
+		Retention: pick(t, "keep", nil, nil, &store.Keep{}, keep(-1, 3, -1), keep(-1, 0, 500), keep(5000, -1, -1)),
 	}
 }
 
@@ -298,7 +301,7 @@ func (m *model) update(t *rapid.T) {
 	session, spec := pick(t, "session", modelSessions...), drawSpec(t)
 	patch := store.SessionPatch{Title: &spec.Title}
 	if chance(t, "more", 2) {
-		patch.Scope, patch.Tags, patch.Meta = &spec.Scope, &spec.Tags, &spec.Meta
+		patch.Scope, patch.Tags, patch.Meta, patch.Retention = &spec.Scope, &spec.Tags, &spec.Meta, spec.Retention
 	}
 	got, gotErr := m.got.UpdateSession(ctx, session, patch)
 	want, wantErr := m.want.UpdateSession(ctx, session, patch)

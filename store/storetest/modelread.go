@@ -30,8 +30,12 @@ func (m *model) retain(t *rapid.T) {
 	if !ok {
 		t.Skip("the engine does not forget")
 	}
-	got, gotErr := keeper.Retain(ctx, k)
-	want, wantErr := m.want.Retain(ctx, k)
+	var scopes []store.ScopeRetention
+	if chance(t, "scopes", 2) {
+		scopes = []store.ScopeRetention{{Pattern: "a", Retention: store.Retention{Events: 2}}, {Pattern: "*", Retention: store.Retention{Bytes: 600}}}
+	}
+	got, gotErr := keeper.Retain(ctx, k, scopes...)
+	want, wantErr := m.want.Retain(ctx, k, scopes...)
 	m.gotNews, m.wantNews = distinct(m.gotNews), distinct(m.wantNews)
 	m.same(fmt.Sprintf("retain %+v", k), fmt.Sprint(got), fmt.Sprint(want), gotErr, wantErr)
 }
@@ -118,6 +122,20 @@ func (m *model) sessions(*rapid.T) {
 		want, wantErr := m.want.Session(ctx, id)
 		g, w := m.described(got, want)
 		m.same("session "+id, g, w, gotErr, wantErr)
+	}
+	m.used()
+}
+
+// used compares what quotas are held against.
+func (m *model) used() {
+	engine, ok := m.got.(store.UsageReporter)
+	if !ok {
+		return
+	}
+	for _, scope := range []string{"", "a", "b"} {
+		got, gotErr := engine.Used(ctx, scope)
+		want, wantErr := m.want.Used(ctx, scope)
+		m.same("used of scope "+scope, fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want), gotErr, wantErr)
 	}
 }
 

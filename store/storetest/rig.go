@@ -155,9 +155,9 @@ func (r *rig) state() string {
 
 // describe is all of a session but its epoch, which no two engines share.
 func describe(s store.Session) string {
-	return fmt.Sprintf("%s head %d floor %d bytes %d created %s updated %s closed %t title %q scope %q tags %q meta %s turn %q since %s seen %s lease %s notable %d open %s",
+	return fmt.Sprintf("%s head %d floor %d bytes %d created %s updated %s closed %t title %q scope %q tags %q meta %s turn %q since %s seen %s lease %s notable %d open %s keep %s",
 		s.ID, s.Head, s.Floor, s.Bytes, stamp(s.CreatedAt), stamp(s.UpdatedAt), s.Closed, s.Title, s.Scope, s.Tags, s.Meta,
-		s.Turn, stamp(s.TurnSince), stamp(s.TurnSeen), s.TurnLease, s.Notable, asJSON(s.Open))
+		s.Turn, stamp(s.TurnSince), stamp(s.TurnSeen), s.TurnLease, s.Notable, asJSON(s.Open), asJSON(s.Retention))
 }
 
 // asJSON shows a value with all that it holds.

@@ -19,6 +19,7 @@ type Options struct {
 	Committed     store.Committed  // never nil
 	Now           func() time.Time // never nil
 	EventBytesMax int              // 0 means store.EventBytesDefault
+	Quotas        store.Quotas
 }
 
 // Engine is an engine under test.
@@ -34,7 +35,7 @@ type Engine struct {
 // Run runs the contract suite. Each subtest is named after the promise (P, of
 // PROTOCOL.md) or invariant (I, of ARCHITECTURE.md) that it guards.
 func Run(t *testing.T, e Engine) {
-	for _, tests := range [][]contractTest{logTests, meaningTests, abilityTests, blobTests} {
+	for _, tests := range [][]contractTest{logTests, meaningTests, abilityTests, blobTests, quotaTests} {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) { test.run(start(t, e)) })
 		}
@@ -133,4 +134,7 @@ var abilityTests = []contractTest{
 	{"ForkAtTheEnds", testForkBounds},
 	{"ForkAbandonsTheTurn", testForkTurn},
 	{"ForkWhileAppending", testForkWhileAppending},
+	{"VisibleLists", testVisible},
+	{"VisibleNamedSession", testVisibleNamed},
+	{"VisibleWords", testVisibleWords},
 }
