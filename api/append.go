@@ -23,10 +23,17 @@ func (s *Server) append(ctx context.Context, session string, o store.AppendOptio
 // queue when it returns, and wait says what became of them. With an engine
 // that cannot do that, wait is when they are appended.
 func (s *Server) submit(ctx context.Context, session string, o store.AppendOptions, drafts []store.Draft) (wait func() (store.Appended, error)) {
-	size, err := s.checkAppend(session, drafts)
+	size, err := s.checkAppend(ctx, session, drafts)
 	if err != nil {
 		return func() (store.Appended, error) { return store.Appended{}, err }
 	}
+	if !o.NoCreate {
+		if err := s.rates.mayCreate(ctx, session); err != nil {
+			return func() (store.Appended, error) { return store.Appended{}, err }
+		}
+	}
+	stages, traced := s.followed(ctx, session, len(drafts), size)
+	o.Stages = stages
 	start := time.Now()
 	var submitted func() (store.Appended, error)
 	log, ok := s.log.(store.Submitter)
@@ -40,6 +47,9 @@ func (s *Server) submit(ctx context.Context, session string, o store.AppendOptio
 		case err == nil:
 			a, err = submitted()
 		}
+		if traced != nil {
+			traced(a, err)
+		}
 		if err != nil {
 			return a, s.place(err, drafts)
 		}
@@ -48,9 +58,16 @@ func (s *Server) submit(ctx context.Context, session string, o store.AppendOptio
 	}
 }
 
-// checkAppend holds a request against the limits, and returns its size.
-func (s *Server) checkAppend(session string, drafts []store.Draft) (size int, err error) {
+// checkAppend holds a request against what its sender may do, which is looked at
+// for each part of a long one, and against the limits. It returns the size.
+func (s *Server) checkAppend(ctx context.Context, session string, drafts []store.Draft) (size int, err error) {
 	if err := writable(session); err != nil {
+		return 0, err
+	}
+	if err := s.mayChange(ctx, session); err != nil {
+		return 0, err
+	}
+	if err := s.mayOrder(ctx, drafts); err != nil {
 		return 0, err
 	}
 	if len(drafts) > s.limits.BatchEvents {
@@ -117,7 +134,7 @@ func (s *Server) postEvents(c echo.Context) error {
 	if lines {
 		return s.postLines(c, session, o)
 	}
-	buf, err := readBody(r, s.limits.BodyBytes)
+	buf, err := s.readBody(r, s.limits.BodyBytes)
 	if err != nil {
 		return err
 	}

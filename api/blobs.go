@@ -25,7 +25,7 @@ const blobRangesMax = 16
 // blobPolicy and what is beside it keep the content of a blob, which anybody
 // may have sent, from acting in this server's name when a browser opens it.
 const (
-	blobPolicy      = "sandbox; default-src 'none'"
+	blobPolicy      = "sandbox; default-src 'none'; frame-ancestors 'self'"
 	blobDisposition = "attachment"
 	blobCache       = "private, max-age=31536000, immutable" // the address is made of the content
 )
@@ -75,7 +75,7 @@ func (s *Server) postBlob(c echo.Context) error {
 	defer leave()
 	var b store.Blob
 	var created bool
-	err = s.readStreamed(c, func(body io.Reader) error {
+	err = s.readStreamed(c, false, func(body io.Reader) error {
 		if digest != nil {
 			body = &checkedBody{r: body, hash: sha256.New(), want: digest}
 		}
@@ -85,9 +85,9 @@ func (s *Server) postBlob(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("put blob: %w", err)
 	}
-	status := http.StatusOK
-	if created {
-		status = http.StatusCreated
+	b, status, err := s.uploadedBlob(r.Context(), blobs, b, created, r.Header.Get("Content-Type"))
+	if err != nil {
+		return fmt.Errorf("put blob: %w", err)
 	}
 	o := blobObject{SHA256: b.SHA256, Bytes: b.Bytes, ContentType: b.ContentType, URL: "/v1/blobs/" + b.SHA256}
 	c.Response().Header().Set("Location", o.URL)
@@ -95,16 +95,19 @@ func (s *Server) postBlob(c echo.Context) error {
 }
 
 // readStreamed lends f the body of the request, each read of which may take as
-// long as a streamed body may be silent.
-func (s *Server) readStreamed(c echo.Context, f func(io.Reader) error) error {
+// long as a streamed body may be silent. lines says that f collects lines.
+func (s *Server) readStreamed(c echo.Context, lines bool, f func(io.Reader) error) error {
 	w := c.Response()
 	rc := http.NewResponseController(w)
-	err := f(&streamedBody{s: s, rc: rc, r: c.Request().Body})
+	raw := &streamedBody{s: s, rc: rc, r: c.Request().Body}
+	body := s.rates.body(c.Request().Context(), raw.Read, lines)
+	defer body.hold.Release()
+	err := f(body)
 	s.intake.remove(rc)
 	_ = rc.SetWriteDeadline(time.Now().Add(s.limits.WriteTimeout)) // the body may have taken longer than that
 	if err != nil {
 		_ = rc.SetReadDeadline(time.Now().Add(lingerTimeout))
-		w.Header().Set("Connection", "close") // else the answer would wait for the rest of the body
+		closeAfter(w, c.Request())
 	}
 	return err
 }
@@ -183,7 +186,7 @@ func (s *Server) getBlob(c echo.Context) error {
 	if err != nil {
 		return store.ErrBlobNotFound
 	}
-	b, err := blobs.Blob(r.Context(), name)
+	b, err := s.shownBlob(r.Context(), blobs, name)
 	if err != nil {
 		return at("blob", name, err)
 	}
@@ -209,9 +212,9 @@ func (s *Server) getBlob(c echo.Context) error {
 	out := &rangeWriter{ResponseWriter: w}
 	http.ServeContent(out, r, "", time.Time{}, content)
 	if out.refused {
-		for _, name := range []string{"Content-Disposition", "Content-Security-Policy", "ETag"} {
-			h.Del(name)
-		}
+		h.Del("Content-Disposition")
+		h.Del("ETag")
+		h["Content-Security-Policy"] = apiPolicy
 		return store.Errorf(codeRangeRefused, "range %.80q: the blob has %d bytes", r.Header.Get("Range"), b.Bytes)
 	}
 	return content.err // the connection is cut: the length was told

@@ -162,7 +162,7 @@ func TestBlobHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Type": "text/html; charset=utf-8", "Content-Length": fmt.Sprint(len(content)), "Etag": `"` + o.SHA256 + `"`,
 			"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff", "Accept-Ranges": "bytes",
-			"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'", "Last-Modified": "",
+			"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'self'", "Last-Modified": "",
 		} {
 			if got := a.header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", method, name, got, want)

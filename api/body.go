@@ -9,14 +9,19 @@ import (
 	"sync"
 
 	"github.com/konlog/konlog/store"
+	"github.com/konlog/konlog/stream"
 )
 
 // buffer is the memory of one request: its body, and then its answer.
-type buffer struct{ b []byte }
+type buffer struct {
+	b    []byte
+	hold stream.Hold // what it has of the room for bodies; until free
+}
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, bodyBytesStart)} }}
 
 func (b *buffer) free() {
+	b.hold.Release()
 	if cap(b.b) <= bodyBytesKept {
 		buffers.Put(b)
 	}
@@ -24,14 +29,21 @@ func (b *buffer) free() {
 
 // readBody reads the whole body, up to max bytes. The caller frees the buffer
 // when err is nil.
-func readBody(r *http.Request, max int) (*buffer, error) {
+func (s *Server) readBody(r *http.Request, max int) (*buffer, error) {
 	if r.ContentLength > int64(max) {
 		return nil, errBodyTooLarge(max)
 	}
+	if err := s.rates.ofBytes(r.Context(), int(r.ContentLength)); err != nil {
+		return nil, err
+	}
 	buf := buffers.Get().(*buffer)
-	buf.b = buf.b[:0]
+	buf.b, buf.hold = buf.b[:0], s.rates.intake.Hold()
 	for {
 		if len(buf.b) == cap(buf.b) {
+			if !buf.hold.Grow(2 * len(buf.b)) {
+				buf.free()
+				return nil, s.rates.full()
+			}
 			buf.b = append(buf.b, 0)[:len(buf.b)]
 		}
 		n, err := r.Body.Read(buf.b[len(buf.b):cap(buf.b)])
@@ -39,6 +51,10 @@ func readBody(r *http.Request, max int) (*buffer, error) {
 		switch {
 		case len(buf.b) > max:
 			err = errBodyTooLarge(max)
+		case err == io.EOF && r.ContentLength < 0: // its size was not told before
+			if err = s.rates.ofBytes(r.Context(), len(buf.b)); err == nil {
+				return buf, nil
+			}
 		case err == io.EOF:
 			return buf, nil
 		case err != nil:
@@ -57,6 +73,9 @@ func errBodyTooLarge(max int) error {
 
 // errBody classes a failed read of a body.
 func errBody(err error) error {
+	if _, ok := asLimit(err); ok {
+		return err
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return store.Because(codeRequestTimeout, err, "nothing came for too long")
 	}

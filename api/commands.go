@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"time"
 
+	"github.com/konlog/konlog/access"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/stream"
 )
@@ -40,6 +42,9 @@ func (c commands) refused(ctx context.Context, typ string, err error) error {
 }
 
 func (c commands) begin(ctx context.Context, home, typ string, frame []byte) (wait func() (any, error), err error) {
+	if !access.Of(ctx).InForce(time.Now()) {
+		return nil, access.ErrUnauthorized
+	}
 	if typ != "append" {
 		return c.command(ctx, home, typ, frame)
 	}

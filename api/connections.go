@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -11,31 +12,42 @@ import (
 // connections counts the open streams, in all and by address.
 type connections struct {
 	max, perAddress int
+	rates           *rates // counts by credential too; nil in tests of this alone
 
 	mu     sync.Mutex // guards the two below
 	open   int
-	byAddr map[string]int
+	byAddr map[netip.Prefix]int
 }
 
 func newConnections(max, perAddress int) *connections {
-	return &connections{max: max, perAddress: perAddress, byAddr: map[string]int{}}
+	return &connections{max: max, perAddress: perAddress, byAddr: map[netip.Prefix]int{}}
 }
 
 // enter takes a place for the request. The caller leaves with the returned
 // function when err is nil.
 func (c *connections) enter(r *http.Request) (leave func(), err error) {
-	addr := hostname(r.RemoteAddr)
+	addr := AddressKey(ClientAddr(r))
+	leaveHolder, err := c.rates.connect(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			leaveHolder()
+		}
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.open >= c.max {
-		return nil, store.Errorf(codeTooManyConnections, "all %d connections of the server are in use", c.max)
+		return nil, c.rates.refuse(limitConnections, 0, codeTooManyConnections, "all %d connections of the server are in use", c.max)
 	}
 	if c.byAddr[addr] >= c.perAddress {
-		return nil, store.Errorf(codeTooManyConnections, "all %d connections of this address are in use", c.perAddress)
+		return nil, c.rates.refuse(limitPerAddress, 0, codeTooManyConnections, "all %d connections of this address are in use", c.perAddress)
 	}
 	c.open++
 	c.byAddr[addr]++
 	return func() {
+		leaveHolder()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.open--

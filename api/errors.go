@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/konlog/konlog/access"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/stream"
 )
@@ -35,6 +37,9 @@ const (
 	codeInvalidSessionBody store.Code = "invalid_session_body"
 	codeRangeRefused       store.Code = "range_not_satisfiable"
 	codeSessionRequired    store.Code = "session_required"
+	codeRateLimited        store.Code = "rate_limited"
+	codeTooManySessions               = stream.CodeTooManySessions
+	codeShellDisabled      store.Code = "shell_disabled"
 )
 
 // refusal is a row of the error table.
@@ -80,12 +85,17 @@ var refusals = map[store.Code]refusal{
 	store.CodeKontaskMoved:   {status: 409, title: "The kontask belongs to another session"},
 	store.CodeNoChoice:       {status: 404, title: "The kontask has no such choice"},
 	store.CodeStorageFull:    {status: 507, title: "The disk is full or read-only", retryable: true, retryAfter: 5},
+	store.CodeDiskLow:        {status: 507, title: "The disk is nearly full", retryable: true, retryAfter: 5},
+	store.CodeQuota:          {status: 507, title: "A quota is used up"},
 	store.CodeStorageFailed:  {status: 503, title: "The disk reported an error", retryable: true, retryAfter: 1},
 	store.CodeCorrupt:        {status: 500, title: "Stored data is damaged"},
 	store.CodeNoWebhook:      {status: 404, title: "There is no such webhook"},
 	store.CodeWebhooksFull:   {status: 409, title: "There are too many webhooks"},
 	store.CodeInvalidWebhook: {status: 400, title: "The webhook is malformed"},
 	store.CodeWebhookURL:     {status: 422, title: "The webhook's URL is refused"},
+	store.CodeShellsFull:     {status: 429, title: "Too many shells", retryable: true, retryAfter: shellRetryAfter},
+	store.CodeInvalidShell:   {status: 400, title: "The shell is malformed"},
+	store.CodeShellFailed:    {status: 422, title: "The command did not start"},
 	store.CodeShutdown:       {status: 503, title: "The server is shutting down", retryable: true, retryAfter: 1},
 
 	codeInvalidSessionBody:          {status: 400, title: "The session's body is malformed"},
@@ -95,12 +105,18 @@ var refusals = map[store.Code]refusal{
 	codeNotFound:                    {status: 404, title: "There is nothing here"},
 	codeMethodNotAllowed:            {status: 405, title: "The method does not apply here"},
 	codeTransportDisabled:           {status: 404, title: "The transport is switched off"},
+	codeShellDisabled:               {status: 404, title: "Shells are switched off"},
 	codeTooManyConnections:          {status: 429, title: "Too many connections", retryable: true, retryAfter: connRetryAfter},
+	codeRateLimited:                 {status: 429, title: "A limit is used up", retryable: true, retryAfter: connRetryAfter},
+	codeTooManySessions:             {status: 429, title: "Too many sessions", retryable: true, retryAfter: sessionsRetryAfter},
 	codeRequestTooLarge:             {status: 413, title: "The request is too large"},
 	codeRequestTimeout:              {status: 408, title: "The body did not come in time", retryable: true},
 	codeURLTooLong:                  {status: 414, title: "The address is too long"},
 	codeUnsupportedMedia:            {status: 415, title: "The content type is not known"},
 	codeUnsupportedCoding:           {status: 415, title: "The body is compressed"},
+	access.CodeUnauthorized:         {status: 401, title: "A credential is needed"},
+	access.CodeForbidden:            {status: 403, title: "The credential does not allow this"},
+	access.CodeTicketsFull:          {status: 429, title: "Too many tickets are unused", retryable: true, retryAfter: ticketsRetryAfter},
 	codeOriginNotAllowed:            {status: 403, title: "The origin is not allowed"},
 	codeHostNotAllowed:              {status: 421, title: "The host name is not allowed"},
 	codeRangeRefused:                {status: 416, title: "The range is not in the content"},
@@ -123,6 +139,7 @@ type problem struct {
 	Head      *int64     `json:"head,omitempty"`
 	Expected  *int64     `json:"expected,omitempty"`
 	Epoch     *int64     `json:"epoch,omitempty"`
+	Limit     string     `json:"limit,omitempty"` // the limit that refused it, as its setting is called
 	Line      int64      `json:"line,omitempty"`
 	Stored    *stored    `json:"stored,omitempty"`
 }
@@ -170,7 +187,7 @@ func asRefusal(ctx context.Context, err error) *store.Error {
 // answerError writes the refusal, unless the answer has begun already.
 func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
-		s.logger.Debug("answer cut short", "path", c.Request().URL.Path, "err", err)
+		s.logger.Debug("answer cut short", "path", c.Request().URL.Path, "err", loggable(c.Request().Context(), err))
 		return
 	}
 	s.writeProblem(c.Response(), c.Request(), err)
@@ -188,17 +205,30 @@ func (s *Server) writeProblem(w http.ResponseWriter, r *http.Request, err error)
 	if errors.As(err, &le) {
 		p.Line, p.Stored = le.line, &le.stored
 	}
+	if limited, ok := asLimit(err); ok {
+		p.Limit = limited.limit
+		s.rates.hold(r.Context(), refused.Code)
+	}
 	s.metrics.refused.WithLabelValues(string(refused.Code)).Inc()
 	s.logRefusal(r, row.status, p.RequestID, err)
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Request-Id", p.RequestID)
-	if row.status == http.StatusUpgradeRequired {
+	if row.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	if row.status == http.StatusUpgradeRequired && r.ProtoMajor < 2 { // HTTP/2 knows no such header
 		h.Set("Upgrade", "websocket")
 	}
-	if row.retryAfter > 0 {
+	switch limited, ok := asLimit(err); {
+	case ok:
+		h.Set("Retry-After", limited.retryAfter(row.retryAfter))
+	case row.retryAfter > 0:
 		h.Set("Retry-After", strconv.Itoa(row.retryAfter))
+	}
+	if refused.Code == codeRequestTimeout { // the time to answer has begun with that to read, and is over too
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(lingerTimeout))
 	}
 	w.WriteHeader(row.status)
 	_, _ = w.Write(encode(p)) // a client that left is not an error
@@ -237,7 +267,7 @@ func (s *Server) logRefusal(r *http.Request, status int, id string, err error) {
 	case status >= 500:
 		level = slog.LevelError
 	}
-	s.logger.Log(r.Context(), level, "request refused", "request", id, "method", r.Method, "path", r.URL.Path, "status", status, "err", err)
+	s.logger.Log(r.Context(), level, "request refused", "request", id, "method", r.Method, "path", r.URL.Path, "status", status, "client", ClientAddr(r).String(), "err", loggable(r.Context(), err))
 }
 
 // requestID is the client's own when it is harmless, else a new one.

@@ -18,16 +18,22 @@ func (s *Server) forkSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayChange(c.Request().Context(), spec.Session); err != nil {
+		return err
+	}
 	forker, ok := s.log.(store.Forker)
 	if !ok {
 		return errNoAbility("forks")
+	}
+	if err := s.rates.mayCreate(c.Request().Context(), spec.Session); err != nil {
+		return err
 	}
 	fork, err := forker.Fork(c.Request().Context(), sessionID(c), spec)
 	if err != nil {
 		return at("fork", sessionID(c), err)
 	}
 	c.Response().Header().Set("Location", "/v1/sessions/"+fork.ID)
-	return writeJSON(c, http.StatusCreated, fork.Object())
+	return writeJSON(c, http.StatusCreated, shownSession(grantOf(c.Request().Context()), &fork))
 }
 
 func (s *Server) forkBody(c echo.Context) (spec store.ForkSpec, err error) {
@@ -54,6 +60,9 @@ func (s *Server) forkBody(c echo.Context) (spec store.ForkSpec, err error) {
 		var fresh uuid.UUID
 		fresh, err = uuid.NewV7()
 		spec.Session = fresh.String()
+		if err == nil && !grantOf(c.Request().Context()).MayWrite(spec.Session) {
+			err = errNameIt
+		}
 	}
 	return spec, err
 }

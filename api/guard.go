@@ -11,17 +11,13 @@ import (
 	"github.com/konlog/konlog/store"
 )
 
-// Header values that every answer carries. They are shared between answers, so
-// nothing may write into them.
+// Header values of answers to pages of other origins, shared like the others.
 var (
-	nosniff    = []string{"nosniff"}
-	noReferrer = []string{"no-referrer"}
-	sameSite   = []string{"same-site"}
-
 	varyOrigin     = []string{"Origin"}
+	varyCredential = []string{"Origin, Authorization, Cookie"}
 	exposedHeaders = []string{"ETag, Retry-After, X-Realtime-Transport"}
 	allowedMethods = []string{"GET, HEAD, POST, PUT, PATCH, DELETE"}
-	allowedHeaders = []string{"Content-Type, Last-Event-ID, Producer-Id, Producer-Epoch, Producer-Seq, Expect-Head, Content-Digest"}
+	allowedHeaders = []string{"Content-Type, Last-Event-ID, Producer-Id, Producer-Epoch, Producer-Seq, Expect-Head, Content-Digest, Authorization, Konlog-Subject, Traceparent"}
 	preflightAge   = []string{"600"} // seconds
 )
 
@@ -29,10 +25,13 @@ var (
 // sets the headers of all answers.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = s.withClient(r)
 		h := w.Header()
-		h["X-Content-Type-Options"] = nosniff
-		h["Referrer-Policy"] = noReferrer
-		h["Cross-Origin-Resource-Policy"] = sameSite
+		s.baseHeaders(h, r)
+		s.awaitBody(w, r)
+		if len(r.TransferEncoding) > 0 {
+			closeAfter(w, r) // a length beside it, which net/http drops, may have told a proxy of another end
+		}
 		shared := s.share(h, r)
 		if err := s.admit(r); err != nil {
 			s.writeProblem(w, r, err)
@@ -50,9 +49,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 }
 
 // share lets pages of loopback and listed origins read the answer, whatever it
-// is. It names the one origin and allows no cookies: there are none to use.
+// is. It names the one origin and allows no cookies: those are for this host's
+// own pages.
 func (s *Server) share(h http.Header, r *http.Request) bool {
 	h["Vary"] = varyOrigin // also without an origin: a cache may keep a page
+	if s.cfg.Access.Required() {
+		h["Vary"] = varyCredential // and must not show what it kept to whoever comes next
+	}
 	values := r.Header["Origin"]
 	if len(values) != 1 || values[0] == "null" || !s.originListed(values[0]) {
 		return false
@@ -66,8 +69,11 @@ func (s *Server) admit(r *http.Request) error {
 	if n := len(r.RequestURI); n > s.limits.URLBytes {
 		return store.Errorf(codeURLTooLong, "path and query of %d bytes are over the limit of %d", n, s.limits.URLBytes)
 	}
+	if err := s.rates.ofAddress(r); err != nil {
+		return err
+	}
 	if !s.hostAllowed(r) {
-		return store.Errorf(codeHostNotAllowed, "host %.80q is not one of this server's names; allow it in the settings if it is", r.Host)
+		return store.Errorf(codeHostNotAllowed, "host %.80q is not one of this server's names; allow it in the settings if it is", clientOf(r).host)
 	}
 	if guarded(r) && !s.originAllowed(r) {
 		return store.Errorf(codeOriginNotAllowed, "origin %.80q may not do this; allow it in the settings if it should", r.Header.Get("Origin"))
@@ -89,11 +95,11 @@ func guarded(r *http.Request) bool {
 // same host, from loopback or from a listed origin.
 func (s *Server) originAllowed(r *http.Request) bool {
 	values := r.Header["Origin"]
-	if len(values) == 0 {
-		return true
+	if len(values) != 1 {
+		return len(values) == 0 // of two the wrong one could be read
 	}
 	u, err := url.Parse(values[0])
-	return s.originListed(values[0]) || err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	return s.originListed(values[0]) || err == nil && u.Host != "" && strings.EqualFold(u.Host, clientOf(r).host)
 }
 
 // originListed reports whether the origin is on the list or on loopback.
@@ -114,7 +120,7 @@ func (s *Server) hostAllowed(r *http.Request) bool {
 			return true
 		}
 	}
-	host := hostname(r.Host)
+	host := hostname(clientOf(r).host)
 	if loopbackName(host) {
 		return true
 	}

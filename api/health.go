@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/konlog/konlog/access"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/stream"
 )
@@ -50,6 +51,7 @@ type realtime struct {
 	ServerTime  string           `json:"serverTime"`
 	Draining    bool             `json:"draining"`
 	Writable    bool             `json:"writable"`
+	Credentials bool             `json:"credentials"` // are asked for
 	Transports  map[string]bool  `json:"transports"`
 	Channels    map[string]bool  `json:"channels"` // which kinds of sessions can be followed as they grow
 	Connections map[string]int   `json:"connections"`
@@ -57,16 +59,32 @@ type realtime struct {
 	Limits      map[string]int64 `json:"limits"`
 	Retention   map[string]int64 `json:"retention"` // 0 is no bound
 	Agents      []string         `json:"agents"`    // that run for sessions whose meta asks for them
+	Quota       *realtimeUse     `json:"quota,omitempty"`
+	Disk        *realtimeDisk    `json:"disk,omitempty"`
+}
+
+// stranger is what /health/realtime answers to who has no credential, where one
+// is asked for: what a client needs before it signs in, and nothing by which
+// to choose an attack.
+type stranger struct {
+	Protocol    int             `json:"protocol"`
+	Credentials bool            `json:"credentials"`
+	Transports  map[string]bool `json:"transports"`
 }
 
 func (s *Server) healthRealtime(c echo.Context) error {
 	l, r := s.limits, s.cfg.Retention
+	use, disk := s.room(c.Request().Context())
+	transports := map[string]bool{
+		stream.WebSocket: !s.cfg.DisableWebSocket, stream.SSE: !s.cfg.DisableSSE, stream.Poll: !s.cfg.DisablePolling,
+	}
+	if access.Of(c.Request().Context()) == nobody { // what one needs to know before one signs in
+		return writeJSON(c, http.StatusOK, stranger{Protocol: 1, Credentials: true, Transports: transports})
+	}
 	return writeJSON(c, http.StatusOK, realtime{
 		Version: s.cfg.Version, Protocol: 1, ServerTime: time.Now().UTC().Format(store.TimeLayout),
 		Draining: s.draining(), Writable: s.writable(),
-		Transports: map[string]bool{
-			stream.WebSocket: !s.cfg.DisableWebSocket, stream.SSE: !s.cfg.DisableSSE, stream.Poll: !s.cfg.DisablePolling,
-		},
+		Credentials: s.cfg.Access.Required(), Transports: transports,
 		Channels:    map[string]bool{"shell": !s.cfg.DisableShellRealtime, "taskmaster": !s.cfg.DisableFeedPush},
 		Connections: s.streams.Connections(),
 		HeartbeatMs: s.cfg.Stream.Heartbeat.Milliseconds(),
@@ -79,5 +97,6 @@ func (s *Server) healthRealtime(c echo.Context) error {
 		},
 		Retention: map[string]int64{"ageMs": r.Age.Milliseconds(), "events": r.Events, "bytes": r.Bytes},
 		Agents:    append([]string{}, s.cfg.Agents...),
+		Quota:     use, Disk: disk,
 	})
 }

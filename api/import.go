@@ -60,6 +60,9 @@ func (s *Server) restoreHead(c echo.Context, session, value string) error {
 	if !ok {
 		return store.Errorf(store.CodeInvalidQuery, "this server cannot restore a head")
 	}
+	if err := s.rates.mayCreate(c.Request().Context(), session); err != nil {
+		return err
+	}
 	_, err = log.RestoreHead(c.Request().Context(), session, head)
 	return err
 }

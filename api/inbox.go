@@ -11,7 +11,7 @@ import (
 
 // subject is who a request is made for. Without credentials all that reach
 // this address are one and the same.
-func (s *Server) subject(context.Context) string { return store.SubjectLocal }
+func (s *Server) subject(ctx context.Context) string { return grantOf(ctx).Subject }
 
 // seen raises the subject's read mark of a session. It never falls.
 func (s *Server) seen(ctx context.Context, session string, body []byte) (begun, error) {
@@ -33,6 +33,8 @@ func (s *Server) seen(ctx context.Context, session string, body []byte) (begun, 
 		return nil, err
 	case session == "":
 		return nil, store.Errorf(codeSessionRequired, "name the session")
+	case s.mayRead(ctx, session) != nil:
+		return nil, s.mayRead(ctx, session)
 	case id < 0:
 		return nil, store.Errorf(store.CodeInvalidEvent, "say with id how far the session was seen")
 	}
@@ -70,7 +72,7 @@ func (s *Server) getInbox(c echo.Context) error {
 		return errNoAbility("read marks")
 	}
 	ctx := c.Request().Context()
-	page, err := marks.Inbox(ctx, store.InboxFilter{Subject: s.subject(ctx), Cursor: q.Get("cursor"), Limit: limit})
+	page, err := marks.Inbox(ctx, store.InboxFilter{Subject: s.subject(ctx), Cursor: q.Get("cursor"), Limit: limit, Visible: visible(ctx)})
 	if err != nil {
 		return err
 	}

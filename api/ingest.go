@@ -87,7 +87,7 @@ func (s *Server) postIngest(c echo.Context) error {
 		}
 	}
 	var done Ingested
-	err = s.readStreamed(c, func(body io.Reader) error {
+	err = s.readStreamed(c, true, func(body io.Reader) error {
 		q.Body = body
 		done, err = s.cfg.Ingest(r.Context(), q)
 		return err

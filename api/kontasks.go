@@ -38,7 +38,7 @@ func (s *Server) choose(ctx context.Context, _ string, body []byte) (begun, erro
 	if id == "" || choice == nil {
 		return nil, store.Errorf(store.CodeInvalidEvent, "a choice needs the kontaskId and the choice: its place in the list, from 0, or its label or value")
 	}
-	k, err := s.kontask(ctx, id)
+	k, err := s.changedKontask(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,9 @@ func (s *Server) choose(ctx context.Context, _ string, body []byte) (begun, erro
 		if err != nil || !a.Duplicate {
 			a.Turn = drafts[1].Turn
 			return a, err
+		}
+		if !grantOf(ctx).MayRead(a.Session) {
+			return a, nil
 		}
 		e, err := s.eventAt(ctx, a.Session, a.ID+1)
 		if e != nil && e.Type == store.TypePrompt && e.Text("kontaskId") == id {
@@ -141,6 +144,9 @@ func (s *Server) putKontask(c echo.Context) error {
 			status = http.StatusCreated
 		}
 	}
+	if !grantOf(ctx).MayRead(session) {
+		return writeJSON(c, status, nameOnly{ID: id, Session: session})
+	}
 	k, err := s.kontask(ctx, id)
 	if err != nil {
 		return at("kontask", id, err)
@@ -190,7 +196,7 @@ func (s *Server) kontaskDraft(ctx context.Context, id string, body []byte) (d st
 	if err := (&store.Draft{Type: store.TypeKontaskUpdated, Data: d.Data}).Check(s.limits.EventBytes); err != nil {
 		return d, "", err
 	}
-	known, err := s.kontask(ctx, id)
+	known, err := s.changedKontask(ctx, id)
 	// Two that say the same at the same moment say it once.
 	d.Key = fmt.Sprintf("put-%x", sha256.Sum256(fmt.Appendf(nil, "%q %d %s", id, known.Last, d.Data)))
 	if store.CodeOf(err) == store.CodeNoKontask {
@@ -211,7 +217,7 @@ func (s *Server) kontaskDraft(ctx context.Context, id string, body []byte) (d st
 
 func (s *Server) kontaskUpdate(known *store.Kontask, d store.Draft, session, status string) (store.Draft, string, error) {
 	if session != "" && session != known.Session {
-		return d, "", store.Errorf(store.CodeKontaskMoved, "kontask %.100q belongs to session %s", known.ID, known.Session)
+		return d, "", store.Errorf(store.CodeKontaskMoved, "kontask %.100q belongs to another session; use another id", known.ID)
 	}
 	switch {
 	case known.Says(d.Data):
@@ -254,7 +260,7 @@ func appendKontask(dst []byte, k *store.Kontask) []byte {
 }
 
 func (s *Server) getKontask(c echo.Context) error {
-	k, err := s.kontask(c.Request().Context(), pathParam(c, "k"))
+	k, err := s.shownKontask(c.Request().Context(), pathParam(c, "k"))
 	if err != nil {
 		return at("kontask", pathParam(c, "k"), err)
 	}
@@ -281,6 +287,7 @@ func (s *Server) listKontasks(c echo.Context) error {
 	page, err := kontasks.ListKontasks(c.Request().Context(), store.KontaskFilter{
 		Session: q.Get("session"), Status: q.Get("status"), Scope: q.Get("scope"), Tag: q.Get("tag"), TargetUser: q.Get("targetUser"),
 		RequestID: q.Get("requestId"), Open: open, Cursor: q.Get("cursor"), Limit: limit,
+		Visible: visible(c.Request().Context()),
 	})
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ const (
 	LineTimeoutDefault           = 5 * time.Minute          // silence of a streamed body; a blank line counts as a sign of life
 	ConnectionsDefault           = 20_000                   // open streams in all; 32 KiB each
 	ConnectionsPerAddressDefault = 10_000                   // high, because on loopback and behind a proxy all share one
+	StreamsPerConnectionDefault  = 250                      // requests at a time on one HTTP/2 connection: a browser has one for all its tabs
 	SubscriptionsDefault         = 1000                     // sessions on one connection
 	FrameBytesDefault            = 4 << 20                  // a client's WebSocket message
 	PageEventsDefault            = stream.PageEventsDefault // of one read for a stream
@@ -38,18 +39,20 @@ const (
 
 // Bounds that nobody needs to set.
 const (
-	lineEnvelope   = 64 << 10    // member names, key, escapes of a line beside its event
-	escapeGrowth   = 6           // a byte of an agent's line can take six in JSON (\u003c)
-	bodyBytesStart = 4 << 10     // first size of a pooled body buffer; a claimed Content-Length allocates nothing
-	bodyBytesKept  = 256 << 10   // larger buffers are not pooled
-	lineBytesStart = 64 << 10    // first size of a line reader's buffer: about 200 events per read
-	lingerTimeout  = time.Second // how long a refused stream may go on before the connection is cut
-	connRetryAfter = 5           // seconds, for one who found no free connection
-	requestIDMax   = 64          // bytes of a client's own X-Request-Id that are taken over
-	diagFrames     = 5           // of the diagnosis script
-	diagPace       = 500 * time.Millisecond
-	diagIdleMax    = 120              // seconds of silence that a diagnosis can ask for
-	diagWriteMax   = 10 * time.Second // for one frame of the script
+	lineEnvelope       = 64 << 10    // member names, key, escapes of a line beside its event
+	escapeGrowth       = 6           // a byte of an agent's line can take six in JSON (\u003c)
+	bodyBytesStart     = 4 << 10     // first size of a pooled body buffer; a claimed Content-Length allocates nothing
+	bodyBytesKept      = 256 << 10   // larger buffers are not pooled
+	lineBytesStart     = 64 << 10    // first size of a line reader's buffer: about 200 events per read
+	lingerTimeout      = time.Second // how long a refused stream may go on before the connection is cut
+	connRetryAfter     = 5           // seconds, for one who found no free connection
+	sessionsRetryAfter = 60          // seconds, for one who may make no more sessions
+	ticketsRetryAfter  = 5           // seconds; a ticket is unused for 60 at most
+	requestIDMax       = 64          // bytes of a client's own X-Request-Id that are taken over
+	diagFrames         = 5           // of the diagnosis script
+	diagPace           = 500 * time.Millisecond
+	diagIdleMax        = 120              // seconds of silence that a diagnosis can ask for
+	diagWriteMax       = 10 * time.Second // for one frame of the script
 
 	// Of an ingest: the longest line that is read as one, which bounds what one
 	// request holds in memory; and its source's name.
@@ -79,6 +82,7 @@ type Limits struct {
 
 	Connections           int           // open streams: WebSocket, SSE, waiting polls, streamed bodies
 	ConnectionsPerAddress int           // of those, from one address
+	StreamsPerConnection  int           // requests at a time on one HTTP/2 connection; each that stays open counts as a connection too
 	Subscriptions         int           // sessions of one connection
 	FrameBytes            int           // of a client's WebSocket message
 	PageEvents            int           // of one read for a stream; a poll may ask for stream.PollEventsMax
@@ -105,6 +109,7 @@ func (l Limits) orDefault() Limits {
 	l.LineTimeout = cmp.Or(l.LineTimeout, LineTimeoutDefault)
 	l.Connections = cmp.Or(l.Connections, ConnectionsDefault)
 	l.ConnectionsPerAddress = cmp.Or(l.ConnectionsPerAddress, ConnectionsPerAddressDefault)
+	l.StreamsPerConnection = cmp.Or(l.StreamsPerConnection, StreamsPerConnectionDefault)
 	l.Subscriptions = cmp.Or(l.Subscriptions, SubscriptionsDefault)
 	l.FrameBytes = cmp.Or(l.FrameBytes, FrameBytesDefault)
 	l.PageEvents = cmp.Or(l.PageEvents, PageEventsDefault)

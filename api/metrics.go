@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -14,7 +15,8 @@ import (
 )
 
 // metrics counts. Nothing is labelled by session, address or anything else
-// that clients choose, so that its size is fixed.
+// that clients choose, so that its size is fixed. What each metric means stands
+// in docs/OBSERVABILITY.md, which a test holds against what is served.
 type metrics struct {
 	registry *prometheus.Registry
 	http     http.Handler
@@ -25,80 +27,75 @@ type metrics struct {
 	carriers                           map[string]*carrier
 }
 
-// carrier counts for one transport.
-type carrier struct {
-	open                           prometheus.Gauge
-	opened, writes, sent, sentSize prometheus.Counter
-}
+// secondsBuckets are for what is over in a moment, as a rule.
+var secondsBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
 
-var _ stream.Observer = (*metrics)(nil)
+const metricNamespace = "konlog"
 
-func newMetrics(log store.Log) *metrics {
+func newMetrics(log store.Log, hub *stream.Hub, conns *connections, cfg *Config) *metrics {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "konlog", Name: name, Help: help})
-		reg.MustRegister(c)
-		return c
+	m := &metrics{registry: reg, http: promhttp.HandlerFor(reg, promhttp.HandlerOpts{})}
+	m.appends = m.counter("appends_total", "Appends that were acknowledged.")
+	m.duplicates = m.counter("append_duplicates_total", "Appends that the log held already.")
+	m.events = m.counter("events_total", "Events appended.")
+	m.bytes = m.counter("event_bytes_total", "Bytes of events in acknowledged appends.")
+	m.refused = m.counters("refused_total", "Refusals by code.", "code")
+	for code := range refusals { // so that the first of each is a rise, and not a beginning
+		m.refused.WithLabelValues(string(code))
 	}
-	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "konlog", Name: name, Help: help}, labels)
-		reg.MustRegister(v)
-		return v
-	}
-	m := &metrics{
-		registry:   reg,
-		http:       promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-		appends:    counter("appends_total", "Appends that were acknowledged."),
-		duplicates: counter("append_duplicates_total", "Appends that the log held already."),
-		events:     counter("events_total", "Events appended."),
-		bytes:      counter("event_bytes_total", "Bytes of events in acknowledged appends."),
-		refused:    vec("refused_total", "Refusals by code.", "code"),
-		requests:   vec("http_requests_total", "Answers by route and status.", "method", "route", "status"),
-	}
+	m.requests = m.counters("http_requests_total", "Answers by route and status.", "method", "route", "status")
 	m.commit = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: "konlog", Name: "append_seconds", Help: "Time from handing an append to the log until it was durable.",
-		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
+		Namespace: metricNamespace, Name: "append_seconds", Help: "Time from handing an append to the log until it was durable.",
+		Buckets: secondsBuckets,
 	})
 	reg.MustRegister(m.commit)
-	m.registerCarriers(reg)
-	if h, ok := log.(store.HealthReporter); ok {
-		gauge := func(name, help string, f func(store.Health) float64) {
-			reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "konlog", Name: name, Help: help},
-				func() float64 { return f(h.Health()) }))
-		}
-		gauge("queue_requests", "Appends that wait for the writer.", func(h store.Health) float64 { return float64(h.QueueDepth) })
-		gauge("queue_bytes", "Bytes of the appends that wait for the writer.", func(h store.Health) float64 { return float64(h.QueueBytes) })
-		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "konlog", Name: "commits_total",
-			Help: "Transactions of the log; appends_total over this says how many appends share a commit."},
-			func() float64 { return float64(h.Health().Commits) }))
-		gauge("writable", "1 when appends are taken.", func(h store.Health) float64 {
-			if h.Writable {
-				return 1
-			}
-			return 0
-		})
+	m.registerCarriers()
+	reg.MustRegister(newEngineCollector(log))
+	m.gauge("watches", "Registrations for news of a session: readers, webhooks and what else follows the log.", nil, func() float64 { return float64(hub.Watches()) })
+	m.gauge("streams_open", "Open streams that count against limits.connections, streamed bodies among them.", nil, func() float64 { return float64(conns.count()) })
+	m.gauge("build_info", "Always 1; the labels say what runs.", prometheus.Labels{"version": cfg.Version, "go": runtime.Version()}, func() float64 { return 1 })
+	m.registerAgents(cfg)
+	for name, value := range cfg.LimitValues {
+		m.gauge("limit", "What a setting allows, in bytes, seconds or a number.", prometheus.Labels{"name": name}, func() float64 { return value })
+	}
+	if cfg.MoreMetrics != nil {
+		reg.MustRegister(moreCollector{cfg.MoreMetrics})
 	}
 	return m
 }
 
-func (m *metrics) registerCarriers(reg *prometheus.Registry) {
-	open := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "konlog", Name: "connections", Help: "Open readers."}, []string{"transport"})
-	vec := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "konlog", Name: name, Help: help}, []string{"transport"})
+func (m *metrics) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: metricNamespace, Name: name, Help: help})
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricNamespace, Name: name, Help: help}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+// gauge shows what f says.
+func (m *metrics) gauge(name, help string, labels prometheus.Labels, f func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: metricNamespace, Name: name, Help: help, ConstLabels: labels}, f))
+}
+
+// count is how many places are taken.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open
+}
+
+// registerAgents shows how many agents serve runs.
+func (m *metrics) registerAgents(cfg *Config) {
+	if cfg.AgentCounts == nil {
+		return
 	}
-	opened := vec("connections_opened_total", "Readers that came.")
-	writes := vec("writes_total", "Batches sent to readers.")
-	sent := vec("delivered_events_total", "Events sent to readers.")
-	size := vec("delivered_bytes_total", "Bytes sent to readers.")
-	reg.MustRegister(open, opened, writes, sent, size)
-	m.carriers = map[string]*carrier{}
-	for _, t := range []string{stream.WebSocket, stream.SSE, stream.Poll} {
-		m.carriers[t] = &carrier{
-			open: open.WithLabelValues(t), opened: opened.WithLabelValues(t), writes: writes.WithLabelValues(t),
-			sent: sent.WithLabelValues(t), sentSize: size.WithLabelValues(t),
-		}
-	}
+	m.gauge("agents_running", "Sessions whose agent has a place among agents.max.", nil, func() float64 { r, _ := cfg.AgentCounts(); return float64(r) })
+	m.gauge("agents_waiting", "Sessions that wait for a place.", nil, func() float64 { _, w := cfg.AgentCounts(); return float64(w) })
 }
 
 // appended counts an acknowledged append.
@@ -113,31 +110,45 @@ func (m *metrics) appended(a store.Appended, size int, took time.Duration) {
 	m.bytes.Add(float64(size))
 }
 
-// Opened counts a reader in.
-func (m *metrics) Opened(transport string) {
-	if c := m.carriers[transport]; c != nil {
-		c.open.Inc()
-		c.opened.Inc()
-	}
-}
-
-// Closed counts a reader out.
-func (m *metrics) Closed(transport string) {
-	if c := m.carriers[transport]; c != nil {
-		c.open.Dec()
-	}
-}
-
-// Delivered counts a batch.
-func (m *metrics) Delivered(transport string, events, bytes int) {
-	if c := m.carriers[transport]; c != nil {
-		c.writes.Inc()
-		c.sent.Add(float64(events))
-		c.sentSize.Add(float64(bytes))
-	}
-}
-
 func (m *metrics) serve(c echo.Context) error {
 	m.http.ServeHTTP(c.Response(), c.Request())
 	return nil
+}
+
+// Metric is a number that another part of the server counts, for /metrics. Its
+// name ends in _total when it only rises.
+type Metric struct {
+	Name   string // without konlog_
+	Help   string
+	Label  string // the name of its one label, or ""
+	Values map[string]float64
+}
+
+// moreCollector shows what other parts count.
+type moreCollector struct{ collect func() []Metric }
+
+// Describe implements prometheus.Collector. It says nothing, which makes the
+// collector unchecked: what there is to tell is known when it is asked.
+func (moreCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c moreCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c.collect() {
+		kind := prometheus.GaugeValue
+		if len(m.Name) > 6 && m.Name[len(m.Name)-6:] == "_total" {
+			kind = prometheus.CounterValue
+		}
+		var labels []string
+		if m.Label != "" {
+			labels = []string{m.Label}
+		}
+		desc := prometheus.NewDesc(metricNamespace+"_"+m.Name, m.Help, labels, nil)
+		for label, v := range m.Values {
+			if m.Label == "" {
+				ch <- prometheus.MustNewConstMetric(desc, kind, v)
+				continue
+			}
+			ch <- prometheus.MustNewConstMetric(desc, kind, v, label)
+		}
+	}
 }

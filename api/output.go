@@ -30,7 +30,7 @@ func (s *Server) getOutput(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	k, err := s.kontask(c.Request().Context(), id)
+	k, err := s.shownKontask(c.Request().Context(), id)
 	if err != nil {
 		return at("kontask", id, err)
 	}

@@ -90,6 +90,11 @@ func (s *Server) answerCommand(c echo.Context, command commandFunc, session stri
 
 // objectBody reads a body that is one JSON object; an empty one is {}.
 func (s *Server) objectBody(c echo.Context) (*buffer, error) {
+	return s.objectBodyOf(c, s.limits.BodyBytes)
+}
+
+// objectBodyOf is objectBody with a limit of its own.
+func (s *Server) objectBodyOf(c echo.Context, max int) (*buffer, error) {
 	r := c.Request()
 	if err := checkCoding(r); err != nil {
 		return nil, err
@@ -101,7 +106,7 @@ func (s *Server) objectBody(c echo.Context) (*buffer, error) {
 	if lines {
 		return nil, store.Errorf(codeUnsupportedMedia, "send one object as application/json")
 	}
-	buf, err := readBody(r, s.limits.BodyBytes)
+	buf, err := s.readBody(r, max)
 	if err == nil && len(buf.b) == 0 {
 		buf.b = append(buf.b, "{}"...)
 	}
@@ -212,7 +217,7 @@ func (s *Server) begin(ctx context.Context, session string, o store.AppendOption
 
 // first fills in the event that a command would have repeated.
 func (s *Server) first(ctx context.Context, a *commandAnswer) error {
-	if a.ID == 0 {
+	if a.ID == 0 || !grantOf(ctx).MayRead(a.Session) {
 		return nil
 	}
 	e, err := s.eventAt(ctx, a.Session, a.ID)
@@ -263,6 +268,9 @@ func (s *Server) stop(ctx context.Context, session string, body []byte) (begun, 
 	}
 	if session == "" {
 		return nil, store.Errorf(codeSessionRequired, "name the session")
+	}
+	if err := s.mayChange(ctx, session); err != nil {
+		return nil, err
 	}
 	return func() (commandAnswer, error) {
 		for {
@@ -365,6 +373,9 @@ func (s *Server) answer(ctx context.Context, session string, body []byte) (begun
 		return nil, store.Errorf(store.CodeInvalidEvent, "an answer needs requestId and allow")
 	case session == "":
 		return nil, store.Errorf(codeSessionRequired, "name the session")
+	}
+	if err := s.mayChange(ctx, session); err != nil {
+		return nil, err
 	}
 	questions, ok := s.log.(store.Questions)
 	if !ok {

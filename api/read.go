@@ -96,16 +96,13 @@ func (s *Server) serveWebSocket(c echo.Context, read readRequestFunc) error {
 	return nil
 }
 
-// shellTag marks the sessions of terminals.
-const shellTag = "shell"
-
 // follow refuses the sessions whose pushes are switched off; plain reads of
 // them go on.
 func (s *Server) follow(session *store.Session) error {
 	if s.cfg.DisableFeedPush && session.ID == store.FeedSession {
 		return store.Errorf(codeTransportDisabled, "pushes of the feed are switched off on this server; read it without wait, from time to time")
 	}
-	if s.cfg.DisableShellRealtime && slices.Contains(session.Tags, shellTag) {
+	if s.cfg.DisableShellRealtime && slices.Contains(session.Tags, store.TagShell) {
 		return store.Errorf(codeTransportDisabled, "shells are not shown as they run on this server; read the session without wait")
 	}
 	return nil

@@ -47,6 +47,9 @@ func (s *Server) listSeals(c echo.Context) error {
 			return store.Errorf(store.CodeInvalidQuery, "after=%.40q: want a whole number from 0 to %d", text, int64(math.MaxInt64))
 		}
 	}
+	if store.OwnSession(id) && !grantOf(c.Request().Context()).Read.All() {
+		return at("seals", id, store.ErrNotFound) // they are over events that this one may not see
+	}
 	sealer, ok := s.log.(store.Sealer)
 	if !ok {
 		return errNoAbility("seals")

@@ -40,6 +40,7 @@ func searchFilter(c echo.Context) (f store.SearchFilter, err error) {
 	if f.Until, err = queryTime(q, "until"); err != nil {
 		return f, err
 	}
+	f.Visible = visible(c.Request().Context())
 	f.Limit, err = queryInt(q, "limit", store.SearchPageDefault, 1, store.SearchPageMax)
 	return f, err
 }

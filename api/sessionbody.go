@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"unicode/utf8"
@@ -40,7 +41,7 @@ func (s *Server) sessionMembers(c echo.Context, f func(name string, value []byte
 	if lines {
 		return store.Errorf(codeUnsupportedMedia, "send one object as application/json")
 	}
-	buf, err := readBody(r, s.limits.SessionBodyBytes)
+	buf, err := s.readBody(r, s.limits.SessionBodyBytes)
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,24 @@ func patchMember(p *store.SessionPatch, name string, value []byte) error {
 		meta := json.RawMessage(slices.Clone(value)) // the body's memory is used again
 		p.Meta = &meta
 		return nil
+	case "retention":
+		keep, err := keepValue(value)
+		p.Retention = keep
+		return err
 	}
-	return store.Errorf(store.CodeInvalidQuery, "unknown member %.40q; a session has title, scope, tags and meta, and id when it is created with POST", name)
+	return store.Errorf(store.CodeInvalidQuery, "unknown member %.40q; a session has title, scope, tags, meta and retention, and id when it is created with POST", name)
+}
+
+// keepValue reads a session's own retention; null takes it away.
+func keepValue(value []byte) (*store.Keep, error) {
+	keep := &store.Keep{}
+	decode := json.NewDecoder(bytes.NewReader(value))
+	decode.DisallowUnknownFields()
+	if err := decode.Decode(&keep); err != nil {
+		return nil, store.Errorf(store.CodeInvalidQuery, "retention must be an object with ageMs, events and bytes, whole numbers of which each may be left out, or null")
+	}
+	if keep == nil {
+		keep = &store.Keep{}
+	}
+	return keep, nil
 }

@@ -42,13 +42,14 @@ func (s *Server) listSessions(c echo.Context) error {
 	}
 	page, err := s.log.ListSessions(c.Request().Context(), store.SessionFilter{
 		Scope: q.Get("scope"), Tag: q.Get("tag"), State: state, Search: q.Get("q"), Cursor: q.Get("cursor"), Limit: limit,
+		Visible: visible(c.Request().Context()),
 	})
 	if err != nil {
 		return fmt.Errorf("list sessions: %w", err)
 	}
 	out := sessionPage{Sessions: make([]store.SessionObject, 0, len(page.Sessions)), Next: page.Next}
 	for i := range page.Sessions {
-		out.Sessions = append(out.Sessions, page.Sessions[i].Object())
+		out.Sessions = append(out.Sessions, sessionObject(grantOf(c.Request().Context()), &page.Sessions[i]))
 	}
 	return writeJSON(c, http.StatusOK, out)
 }
@@ -64,6 +65,12 @@ func (s *Server) createSession(c echo.Context) error {
 			return at("create session", id, err)
 		}
 		id = fresh.String()
+		if !grantOf(c.Request().Context()).MayWrite(id) {
+			return errNameIt
+		}
+	}
+	if err := s.mayChange(c.Request().Context(), id); err != nil {
+		return err
 	}
 	created, status, err := s.create(c, id, spec)
 	if err != nil {
@@ -73,7 +80,7 @@ func (s *Server) createSession(c echo.Context) error {
 		return store.Errorf(store.CodeExists, "session %s exists already; PUT /v1/sessions/%s returns it", id, id)
 	}
 	c.Response().Header().Set("Location", "/v1/sessions/"+id)
-	return writeJSON(c, status, created)
+	return writeJSON(c, status, shownSession(grantOf(c.Request().Context()), &created))
 }
 
 // putSession creates the session when there is none and returns it. What the
@@ -83,29 +90,35 @@ func (s *Server) putSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	object, status, err := s.create(c, sessionID(c), spec)
+	session, status, err := s.create(c, sessionID(c), spec)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c, status, object)
+	return writeJSON(c, status, shownSession(grantOf(c.Request().Context()), &session))
 }
 
-func (s *Server) create(c echo.Context, id string, spec store.SessionSpec) (store.SessionObject, int, error) {
+func (s *Server) create(c echo.Context, id string, spec store.SessionSpec) (store.Session, int, error) {
 	if err := writable(id); err != nil {
-		return store.SessionObject{}, 0, err
+		return store.Session{}, 0, err
 	}
 	if err := spec.Check(); err != nil {
-		return store.SessionObject{}, 0, err
+		return store.Session{}, 0, err
+	}
+	if err := s.mayKeep(c.Request().Context(), &spec); err != nil {
+		return store.Session{}, 0, err
+	}
+	if err := s.rates.mayCreate(c.Request().Context(), id); err != nil {
+		return store.Session{}, 0, err
 	}
 	session, created, err := s.log.CreateSession(c.Request().Context(), id, spec)
 	if err != nil {
-		return store.SessionObject{}, 0, at("create session", id, err)
+		return store.Session{}, 0, at("create session", id, err)
 	}
 	status := http.StatusOK
 	if created {
 		status = http.StatusCreated
 	}
-	return session.Object(), status, nil
+	return session, status, nil
 }
 
 func (s *Server) getSession(c echo.Context) error {
@@ -117,7 +130,11 @@ func (s *Server) getSession(c echo.Context) error {
 	if err != nil {
 		return at("session", id, err)
 	}
-	return writeJSON(c, http.StatusOK, session.Object())
+	object, err := s.withQuota(c.Request().Context(), sessionObject(grantOf(c.Request().Context()), &session), &session)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c, http.StatusOK, object)
 }
 
 func (s *Server) patchSession(c echo.Context) error {
@@ -130,11 +147,14 @@ func (s *Server) patchSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayPatch(c.Request().Context(), id, &patch); err != nil {
+		return err
+	}
 	session, err := s.log.UpdateSession(c.Request().Context(), id, patch)
 	if err != nil {
 		return at("update session", id, err)
 	}
-	return writeJSON(c, http.StatusOK, session.Object())
+	return writeJSON(c, http.StatusOK, shownSession(grantOf(c.Request().Context()), &session))
 }
 
 func (s *Server) deleteSession(c echo.Context) error {

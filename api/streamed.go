@@ -59,12 +59,14 @@ func (s *Server) stream(c echo.Context, st *streamed, lineMax int) error {
 	_ = rc.SetWriteDeadline(time.Time{})
 	defer s.intake.remove(rc)
 	st.s, st.r = s, r
-	st.lines = newLineReader(func(p []byte) (int, error) {
+	body := s.rates.body(r.Context(), func(p []byte) (int, error) {
 		if err := s.intake.extend(rc); err != nil {
 			return 0, err
 		}
 		return r.Body.Read(p)
-	}, lineMax)
+	}, true)
+	defer body.hold.Release()
+	st.lines = newLineReader(body.Read, lineMax)
 	err = st.run()
 	_ = rc.SetWriteDeadline(time.Now().Add(s.limits.WriteTimeout))
 	if err == nil {
@@ -74,7 +76,7 @@ func (s *Server) stream(c echo.Context, st *streamed, lineMax int) error {
 	_ = rc.SetReadDeadline(time.Now().Add(lingerTimeout))
 	// Otherwise the answer would wait for the rest of the body, which may never
 	// end when the client streams from something that lives on.
-	w.Header().Set("Connection", "close")
+	closeAfter(w, r)
 	return err
 }
 

@@ -68,6 +68,7 @@ func turnFilter(c echo.Context) (f store.TurnFilter, err error) {
 	if f.Until, err = queryTime(q, "until"); err != nil {
 		return f, err
 	}
+	f.Visible = visible(c.Request().Context())
 	f.Limit, err = queryInt(q, "limit", store.TurnsPageDefault, 1, store.TurnsPageMax)
 	return f, err
 }

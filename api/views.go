@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -26,7 +27,7 @@ func (s *Server) viewWebSocket(v *view) echo.HandlerFunc {
 		if session == "" {
 			return err
 		}
-		if _, missing := s.log.Session(c.Request().Context(), session); missing != nil { // which an upgrade would not mend
+		if missing := s.present(c.Request().Context(), session); missing != nil { // which an upgrade would not mend
 			return at("session", session, missing)
 		}
 		return err
@@ -226,6 +227,15 @@ func (s *Server) viewBody(c echo.Context, row inboundRow) (session string, frame
 	return session, frame, named, err
 }
 
+// present refuses a session that is absent, or not to be seen.
+func (s *Server) present(ctx context.Context, session string) error {
+	if err := s.mayRead(ctx, session); err != nil {
+		return err
+	}
+	_, err := s.log.Session(ctx, session)
+	return err
+}
+
 // setActiveSession takes note of nothing: which sessions somebody follows is
 // known by who reads them. It answers what clients wait for.
 func (s *Server) setActiveSession(c echo.Context) error {
@@ -240,7 +250,7 @@ func (s *Server) setActiveSession(c echo.Context) error {
 		if err := store.ValidSessionID(session); err != nil {
 			return err
 		}
-		if _, err := s.log.Session(c.Request().Context(), session); err != nil {
+		if err := s.present(c.Request().Context(), session); err != nil {
 			return at("session", session, err)
 		}
 	}

@@ -28,15 +28,15 @@ type Notifier interface {
 }
 
 // webhookRoutes declares the routes of webhooks.
-func (s *Server) webhookRoutes(add func(method, path string, h echo.HandlerFunc)) {
+func (s *Server) webhookRoutes(add addFunc) {
 	for _, method := range []string{"GET", "HEAD"} {
-		add(method, "/v1/webhooks", s.listWebhooks)
-		add(method, "/v1/webhooks/:id", s.getWebhook)
+		add(method, "/v1/webhooks", admins, s.listWebhooks)
+		add(method, "/v1/webhooks/:id", admins, s.getWebhook)
 	}
-	add("POST", "/v1/webhooks", aboutWebhook(s.createWebhook))
-	add("PATCH", "/v1/webhooks/:id", aboutWebhook(s.patchWebhook))
-	add("DELETE", "/v1/webhooks/:id", s.deleteWebhook)
-	add("POST", "/v1/webhooks/:id/test", s.testWebhook)
+	add("POST", "/v1/webhooks", admins, aboutWebhook(s.createWebhook))
+	add("PATCH", "/v1/webhooks/:id", admins, aboutWebhook(s.patchWebhook))
+	add("DELETE", "/v1/webhooks/:id", admins, s.deleteWebhook)
+	add("POST", "/v1/webhooks/:id/test", admins, s.testWebhook)
 }
 
 // aboutWebhook gives refusals of a webhook's body their own code.

@@ -263,7 +263,9 @@ func describedBlob(resp *http.Response, name string) store.Blob {
 // persist calls f until it succeeds, or fails in a way that will not pass, or
 // too often in a row without any progress.
 func (c *Client) persist(ctx context.Context, op string, f func() (progress, again bool, err error)) error {
+	renewals := 0
 	for attempt := 0; ; attempt++ {
+		had := c.token.kept()
 		progress, again, err := f()
 		if err == nil {
 			return nil
@@ -275,9 +277,18 @@ func (c *Client) persist(ctx context.Context, op string, f func() (progress, aga
 		var se *StatusError
 		switch {
 		case errors.As(err, &se):
+			if had == "" { // it was the first that was asked for
+				had = c.token.kept()
+			}
+			if again && renewals < renewalsMax {
+				if other, failed := c.anotherToken(ctx, se.Status, had); other && failed == nil {
+					renewals, wait = renewals+1, 0
+					break
+				}
+			}
 			again = again && transient(se.Status, store.CodeOf(err))
 			wait += se.RetryAfter
-		case errors.Is(err, ErrUnreadable):
+		case errors.Is(err, ErrUnreadable), errors.Is(err, ErrToken):
 			again = false
 		}
 		if !again || ctx.Err() != nil || attempt+1 >= c.retry.Attempts {

@@ -36,7 +36,7 @@ func (c *Client) do(ctx context.Context, r *call, out any) (int, error) {
 		}
 		var se *StatusError
 		answered := errors.As(err, &se)
-		again := !answered && (r.method != http.MethodGet || !errors.Is(err, ErrUnreadable))
+		again := !answered && !errors.Is(err, ErrToken) && (r.method != http.MethodGet || !errors.Is(err, ErrUnreadable))
 		wait := jitter(attempt, c.retry.WaitMin, c.retry.WaitMax)
 		if answered {
 			again = transient(se.Status, store.CodeOf(err))
@@ -57,7 +57,7 @@ func (c *Client) do(ctx context.Context, r *call, out any) (int, error) {
 // server error does, unless its code says that nothing was stored.
 func unsettled(status int, code store.Code) bool {
 	switch code {
-	case store.CodeQueueFull, store.CodeStorageFull, store.CodeShutdown:
+	case store.CodeQueueFull, store.CodeStorageFull, store.CodeDiskLow, store.CodeQuota, store.CodeShutdown:
 		return false
 	}
 	return status >= 500
@@ -66,7 +66,7 @@ func unsettled(status int, code store.Code) bool {
 // mayHaveArrived reports whether a request that got no answer was sent at all.
 func mayHaveArrived(err error) bool {
 	var op *net.OpError
-	return !errors.As(err, &op) || op.Op != "dial"
+	return !errors.Is(err, ErrToken) && (!errors.As(err, &op) || op.Op != "dial")
 }
 
 func (r *call) wrap(err error) error {
@@ -98,11 +98,36 @@ func (c *Client) attempt(ctx context.Context, r *call, out any) (int, error) {
 	return resp.StatusCode, nil
 }
 
-// send makes one request; the caller closes the body.
+// send makes a request; the caller closes the body. When the token is refused
+// it is made once more with another one, unless its body is gone by then.
 func (c *Client) send(ctx context.Context, method string, u *url.URL, header http.Header, body io.Reader) (*http.Response, error) {
+	resp, token, err := c.sendOnce(ctx, method, u, header, body)
+	if err != nil {
+		return nil, err
+	}
+	content, again := body.(*bytes.Reader)
+	if !again && body != nil && body != http.NoBody {
+		return resp, nil
+	}
+	if other, err := c.anotherToken(ctx, resp.StatusCode, token); err != nil || !other {
+		if err != nil {
+			c.log.Debug("no other token", "err", err)
+		}
+		return resp, nil // the refusal says more
+	}
+	_ = resp.Body.Close() // nobody reads it
+	if content != nil {
+		_, _ = content.Seek(0, io.SeekStart) // it cannot fail
+	}
+	resp, _, err = c.sendOnce(ctx, method, u, header, body)
+	return resp, err
+}
+
+// sendOnce returns the token that it sent, too.
+func (c *Client) sendOnce(ctx context.Context, method string, u *url.URL, header http.Header, body io.Reader) (*http.Response, string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, place(u), bare(err))
+		return nil, "", fmt.Errorf("%s %s: %w", method, place(u), bare(err))
 	}
 	if blob, ok := body.(*sentBlob); ok {
 		req.ContentLength = blob.size
@@ -113,11 +138,15 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 	for k, v := range header {
 		req.Header[k] = v
 	}
+	token, err := c.authorize(ctx, req.Header)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s %s: %w", method, place(u), err)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, place(u), bare(err))
+		return nil, "", fmt.Errorf("%s %s: %w", method, place(u), bare(err))
 	}
-	return resp, nil
+	return resp, token, nil
 }
 
 func decodeBody(r io.Reader, out any) error {

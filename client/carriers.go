@@ -26,21 +26,42 @@ type wsCarrier struct {
 	ctx  context.Context // of the connection
 	conn *websocket.Conn
 	msg  []byte // what is left of the last message
+	*renewal
 }
 
 func (t *tail) openWebSocket(ctx context.Context) (carrier, error) {
 	q := t.query()
 	q.Set("batch", "1")
 	u := t.c.url(q, "v1", "sessions", t.session, "ws")
+	w, token, err := t.dial(ctx, u)
+	var se *StatusError
+	if errors.As(err, &se) {
+		if other, failed := t.c.anotherToken(ctx, se.Status, token); other && failed == nil {
+			w, _, err = t.dial(ctx, u)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// dial returns the token that it showed, too.
+func (t *tail) dial(ctx context.Context, u *url.URL) (*wsCarrier, string, error) {
+	header := t.c.header.Clone()
+	token, err := t.c.authorize(ctx, header)
+	if err != nil {
+		return nil, "", fmt.Errorf("connect %s: %w", place(u), err)
+	}
 	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
-		HTTPClient: t.c.http, HTTPHeader: t.c.header.Clone(), Subprotocols: []string{"konlog.v1"},
+		HTTPClient: t.c.http, HTTPHeader: header, Subprotocols: []string{"konlog.v1"},
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		return nil, dialError(err, resp, u)
+		return nil, token, dialError(err, resp, u)
 	}
 	conn.SetReadLimit(frameBytesMax)
-	return &wsCarrier{ctx: ctx, conn: conn}, nil
+	return &wsCarrier{ctx: ctx, conn: conn, renewal: newRenewal(ctx, t.c, token)}, token, nil
 }
 
 // dialError tells an answer from no answer.
@@ -69,8 +90,12 @@ func (w *wsCarrier) next() (frame, error) {
 		line, rest, _ := bytes.Cut(w.msg, []byte{'\n'})
 		w.msg = rest
 		f, err := decodeFrame(line)
-		if err == nil && f.kind == framePing {
+		switch {
+		case err != nil:
+		case f.kind == framePing:
 			err = w.pong()
+		case f.kind == frameAuthExpiring:
+			w.renew(w.conn)
 		}
 		return f, err
 	}
@@ -79,6 +104,8 @@ func (w *wsCarrier) next() (frame, error) {
 func (w *wsCarrier) read() error {
 	kind, b, err := w.conn.Read(w.ctx)
 	switch {
+	case websocket.CloseStatus(err) == closeUnauthorized:
+		return fmt.Errorf("%w: %w", errNotInForce, err)
 	case websocket.CloseStatus(err) == 4404:
 		return fmt.Errorf("%w: %w", store.ErrNotFound, err)
 	case errors.Is(err, websocket.ErrMessageTooBig):
@@ -101,7 +128,10 @@ func (w *wsCarrier) pong() error {
 	return nil
 }
 
-func (w *wsCarrier) close() { _ = w.conn.CloseNow() } // the reader is done with it either way
+func (w *wsCarrier) close() {
+	_ = w.conn.CloseNow() // the reader is done with it either way
+	w.end()
+}
 
 // sseCarrier reads frames from an event stream.
 type sseCarrier struct {
@@ -120,7 +150,7 @@ func (t *tail) openSSE(ctx context.Context) (carrier, error) {
 		return nil, statusError(resp, http.MethodGet, u)
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "text/event-stream" {
-		resp.Body.Close()
+		_ = resp.Body.Close() // the refusal matters
 		return nil, &refusedError{err: fmt.Errorf("connect %s: %q instead of an event stream", place(u), kind)}
 	}
 	return &sseCarrier{body: resp.Body, in: sse.NewReader(resp.Body, frameBytesMax)}, nil

@@ -29,6 +29,7 @@ type Client struct {
 	times  timing
 	log    *slog.Logger
 	own    *http.Transport // made by New, or nil
+	token  *tokenKeeper    // or nil
 }
 
 // RetryLimits bound the retries of calls other than Tail, which never gives
@@ -80,7 +81,7 @@ func WithHTTPClient(h *http.Client) Option {
 	}
 }
 
-// WithHeader adds a header to every request, such as Authorization.
+// WithHeader adds a header to every request. For a token there is WithToken.
 func WithHeader(key, value string) Option {
 	return func(c *Client) { c.header.Add(key, value) }
 }
@@ -96,9 +97,11 @@ func WithLogger(l *slog.Logger) Option {
 	return func(c *Client) { c.log = l }
 }
 
-// New makes a client of the server at rawURL, such as http://127.0.0.1:8787.
-// A path in it is put before the server's own paths. New does not connect.
+// New makes a client of the server at rawURL, such as http://127.0.0.1:8787,
+// or unix:/run/konlog/konlog.sock for one that listens on a Unix socket.
+// A path in a URL is put before the server's own paths. New does not connect.
 func New(rawURL string, opts ...Option) (*Client, error) {
+	rawURL, dial := overSocket(rawURL)
 	base, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("client url: %w", bare(err))
@@ -126,7 +129,10 @@ func New(rawURL string, opts ...Option) (*Client, error) {
 	}
 	if c.http == nil {
 		c.own = newTransport()
-		c.http = &http.Client{Transport: c.own}
+		if dial != nil {
+			c.own.DialContext, c.own.Proxy = dial, nil
+		}
+		c.http = &http.Client{Transport: c.own, CheckRedirect: sameSafety}
 	}
 	return c, nil
 }

@@ -255,7 +255,7 @@ func final(err error) bool {
 		return true
 	}
 	switch websocket.CloseStatus(err) {
-	case 4401, 4403, 4404:
+	case closeUnauthorized, 4403, 4404:
 		return true
 	}
 	switch store.CodeOf(err) {

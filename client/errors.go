@@ -126,6 +126,9 @@ func bare(err error) error {
 
 // transient reports whether the same request may do better later, by status.
 func transient(status int, code store.Code) bool {
+	if code == store.CodeQuota { // until somebody makes room
+		return false
+	}
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
 		http.StatusGatewayTimeout, http.StatusInsufficientStorage:

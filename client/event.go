@@ -43,6 +43,8 @@ const (
 	frameReset    = "reset"
 	frameBye      = "bye"
 	frameError    = "error"
+
+	frameAuthExpiring = "auth_expiring"
 )
 
 // frame is one decoded message of the server.

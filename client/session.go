@@ -62,7 +62,9 @@ func (c *Client) CreateSession(ctx context.Context, id string, spec store.Sessio
 		Scope string          `json:"scope,omitempty"`
 		Tags  []string        `json:"tags,omitempty"`
 		Meta  json.RawMessage `json:"meta,omitempty"`
-	}{spec.Title, spec.Scope, spec.Tags, spec.Meta}
+
+		Retention *store.Keep `json:"retention,omitempty"`
+	}{spec.Title, spec.Scope, spec.Tags, spec.Meta, spec.Retention}
 	s, status, err := c.callSession(ctx, "create session "+id, http.MethodPut, id, body)
 	return s, status == http.StatusCreated, err
 }
@@ -74,7 +76,9 @@ func (c *Client) UpdateSession(ctx context.Context, id string, patch store.Sessi
 		Scope *string          `json:"scope,omitempty"`
 		Tags  *[]string        `json:"tags,omitempty"`
 		Meta  *json.RawMessage `json:"meta,omitempty"`
-	}{patch.Title, patch.Scope, patch.Tags, patch.Meta}
+
+		Retention *store.Keep `json:"retention,omitempty"`
+	}{patch.Title, patch.Scope, patch.Tags, patch.Meta, patch.Retention}
 	s, _, err := c.callSession(ctx, "update session "+id, http.MethodPatch, id, body)
 	return s, err
 }

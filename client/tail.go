@@ -170,7 +170,7 @@ func (t *tail) run() error {
 			t.down = time.Time{}
 			continue
 		}
-		if final(err) {
+		if final(err) && !t.renewable(err) || errors.Is(err, ErrToken) && !t.begun {
 			return err
 		}
 		wait, err := t.failed(err)

@@ -28,7 +28,7 @@ const homeProcessesMax = 100_000
 // OpenHome makes the directory if it is absent, and begins the next process.
 func OpenHome(dir string) (*Home, error) {
 	h := &Home{}
-	err := os.MkdirAll(dir, 0o777)
+	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = h.open(dir)
 	}
@@ -40,7 +40,7 @@ func OpenHome(dir string) (*Home, error) {
 
 func (h *Home) open(dir string) (err error) {
 	name := filepath.Join(dir, "prompts")
-	if h.prompts, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o666); err != nil {
+	if h.prompts, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
 	taken, err := io.ReadAll(h.prompts)
@@ -49,7 +49,7 @@ func (h *Home) open(dir string) (err error) {
 	}
 	h.part = bytes.Count(taken, []byte("\n"))
 	for ; h.process < homeProcessesMax; h.process++ {
-		h.out, err = os.OpenFile(filepath.Join(dir, fmt.Sprint(h.process, ".out")), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		h.out, err = os.OpenFile(filepath.Join(dir, fmt.Sprint(h.process, ".out")), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}

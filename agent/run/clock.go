@@ -122,6 +122,10 @@ const touchWait = 10 * time.Second
 
 // touch renews the turn's lease, so that an agent may be silent.
 func (r *Runner) touch(ctx context.Context) {
+	if r.sender.Beyond() { // nobody could see this turn end: its lease may. What is in the spool goes on in a later one
+		r.touchAt = time.Now().Add(r.c.Lease / 3)
+		return
+	}
 	r.touches = true
 	turn := r.mapper.Turn()
 	if r.moves != nil {

@@ -547,6 +547,49 @@ func TestSilentAgentKeepsItsTurn(t *testing.T) {
 	})
 }
 
+// P7: a turn whose events a quota keeps out is not held open, so that it ends
+// for those who watch; nothing of it is lost.
+func TestQuotaDoesNotHoldTheTurnOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		stop := s.run(nil)
+		s.prompt("t1", "one")
+		a := s.actor()
+		a.got()
+		a.says(claudeInit)
+		quota := func(on bool) {
+			s.log.set(func(l *countingLog) {
+				l.refuse = nil
+				if on {
+					l.refuse = func([]store.Draft) error { return store.Errorf(store.CodeQuota, "used up") }
+				}
+			})
+		}
+		touches := func() (n int) {
+			s.log.set(func(l *countingLog) { n = l.touches })
+			return n
+		}
+		quota(true)
+		a.says(claudeText("kept back"))
+		time.Sleep(LeaseDefault) // what was under way
+		before := touches()
+		time.Sleep(5 * LeaseDefault)
+		if n := touches() - before; n != 0 {
+			t.Errorf("the lease was renewed %d times while a quota was used up", n)
+		}
+		quota(false)
+		time.Sleep(2*sendWaitMax + LeaseDefault)
+		if touches() == before {
+			t.Error("the lease is not renewed any more")
+		}
+		if story := s.story(); !strings.Contains(story, "kept back") {
+			t.Errorf("what was kept back is lost:\n%s", story)
+		}
+		go a.play(claudeDone)
+		_ = stop()
+	})
+}
+
 func TestEndOfTheRunnerStopsTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)

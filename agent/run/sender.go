@@ -101,7 +101,7 @@ func NewSender(c SenderConfig) *Sender {
 		c: c, log: c.Logger.With("session", c.Session), running: make(chan struct{}, 1), in: spoolReader{s: c.Spool},
 		asked: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
-	s.line = delivery{c: &s.c, log: s.log, epoch: c.Epoch, refresh: s.refresh}
+	s.line.c, s.line.log, s.line.epoch, s.line.refresh = &s.c, s.log, c.Epoch, s.refresh
 	s.turns.read(c.Spool.keptTurns())
 	c.Spool.mu.Lock()
 	c.Spool.full = s.full
@@ -309,6 +309,10 @@ func (s *Sender) Lag() (drafts int, oldest time.Duration) {
 	}
 	return drafts, oldest
 }
+
+// Beyond reports whether the log takes nothing because a quota is used up:
+// waiting does not help then.
+func (s *Sender) Beyond() bool { return s.line.beyond.Load() }
 
 // moved tells of a turn that goes on under another id. The Sender must not wait
 // for whoever is told: they may wait for room in the spool.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/konlog/konlog/store"
@@ -25,6 +26,7 @@ type delivery struct {
 	doubted  bool          // the epoch was raised because another producer may have it
 	held     []store.Draft // a request whose outcome is not known, or nil
 	outage   time.Time     // since when nothing gets through; zero when it does
+	beyond   atomic.Bool   // a quota of the log is used up
 	// refresh keeps alive what the drafts refer to, before each further try.
 	refresh func(ctx context.Context) error
 }
@@ -159,6 +161,7 @@ func (l *delivery) pause(ctx context.Context, try int, cause error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	l.beyond.Store(store.CodeOf(cause) == store.CodeQuota)
 	if l.outage.IsZero() {
 		l.outage = time.Now()
 		n, bytes := l.c.Spool.Len()
@@ -180,6 +183,7 @@ func (l *delivery) pause(ctx context.Context, try int, cause error) error {
 
 // over ends an outage.
 func (l *delivery) over() {
+	l.beyond.Store(false)
 	if l.outage.IsZero() {
 		return
 	}

@@ -64,7 +64,7 @@ type remoteProducer struct{ *client.Producer }
 func (p *remoteProducer) Append(ctx context.Context, drafts ...store.Draft) (store.Appended, error) {
 	a, err := p.Producer.Append(ctx, drafts...)
 	switch store.CodeOf(err) {
-	case "", store.CodeStorageFailed, store.CodeStorageFull, store.CodeQueueFull, store.CodeShutdown:
+	case "", store.CodeStorageFailed, store.CodeStorageFull, store.CodeDiskLow, store.CodeQuota, store.CodeQueueFull, store.CodeShutdown:
 		return a, err // asked again as it is
 	}
 	seq, seqErr := p.Seq(ctx)

@@ -72,7 +72,7 @@ func managedAgent(c config, driver string, words []string) (run.Config, error) {
 		return run.Config{}, err
 	}
 	return run.Config{
-		Agent: driver, Command: words, Dir: dir, Env: env, Guard: guard, Redact: redactor.Line,
+		Agent: driver, Command: words, Dir: dir, Env: withoutCredentials(env), Guard: guard, Redact: redactor.Line,
 		Idle: c.duration("agents.idle"), LeaveWait: c.duration("drain.timeout") / 2, EventBytes: int(c.bytes("limits.event-bytes")),
 	}, nil
 }

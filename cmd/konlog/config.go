@@ -25,7 +25,11 @@ const (
 	kindBytes    kind = "size"
 	kindList     kind = "list"     // separated by commas
 	kindCommands kind = "commands" // separated by line breaks; the flag may be repeated
+	kindRules    kind = "rules"    // likewise
 )
+
+// lines reports whether a value is a list with one item a line.
+func (k kind) lines() bool { return k == kindCommands || k == kindRules }
 
 // setting is the one declaration of a value that can be set by flag,
 // environment and file. The three names are made from key: retention.max-age is
@@ -84,6 +88,9 @@ func (s setting) number(text string) (int64, error) {
 		return int64(d), err
 	case kindBytes:
 		return parseBytes(text)
+	case kindRules:
+		_, err := parseRules(s.key, text)
+		return 0, err
 	}
 	return 0, nil
 }
@@ -196,9 +203,9 @@ func (f *textFlag) String() string   { return f.text }
 func (f *textFlag) Type() string     { return string(f.kind) }
 func (f *textFlag) IsBoolFlag() bool { return f.kind == kindBool }
 
-// Set takes the last value, or of commands every one.
+// Set takes the last value, or of a list with one item a line every one.
 func (f *textFlag) Set(text string) error {
-	if f.kind == kindCommands && f.text != "" {
+	if f.kind.lines() && f.text != "" {
 		text = f.text + "\n" + text
 	}
 	f.text = text
@@ -273,7 +280,7 @@ func kindOf(key string) kind {
 
 func tomlText(v any, k kind) (string, error) {
 	separator, what := ",", "commas"
-	if k == kindCommands {
+	if k.lines() {
 		separator, what = "\n", "line breaks"
 	}
 	switch v := v.(type) {
@@ -307,7 +314,7 @@ func nearest(key string) string {
 }
 
 // testVariables begin the names that only the project's tests read.
-var testVariables = []string{"KONLOG_AGENTS", "KONLOG_CRASH_", "KONLOG_PARITY_", "KONLOG_SLOW_", "KONLOG_RECORDINGS"}
+var testVariables = []string{"KONLOG_AGENTS", "KONLOG_CRASH_", "KONLOG_GOSEC", "KONLOG_PARITY_", "KONLOG_SLOW_", "KONLOG_RECORDINGS"}
 
 // warnOfEnvironment names variables that look like settings and are none. They
 // are no errors: a cluster sets KONLOG_SERVICE_HOST for a service of that name.
@@ -316,7 +323,7 @@ func (a *app) warnOfEnvironment() {
 		return
 	}
 	a.warned = true
-	known := []string{"KONLOG_CONFIG", "KONLOG_IMAGES"} // the second is what konlog run gives to agents
+	known := []string{"KONLOG_CONFIG", tokenVariable, jwtSecretVariable, "KONLOG_IMAGES"} // the last is what konlog run gives to agents
 	for _, s := range settings {
 		known = append(known, s.envName())
 	}

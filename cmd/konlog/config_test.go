@@ -98,14 +98,14 @@ func TestSettingsAreSound(t *testing.T) {
 
 func TestListenRefusesOtherMachines(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.org:80"} {
-		_, err := listen(t.Context(), addr)
+		_, err := listen(t.Context(), addr, false)
 		var f *failure
-		if !errors.As(err, &f) || f.code != exitUsage || !strings.Contains(f.hint, "SSH tunnel") {
+		if !errors.As(err, &f) || f.code != exitUsage || !strings.Contains(f.hint, "konlog token create --admin") || !strings.Contains(f.hint, "--auth-keys") || !strings.Contains(f.hint, "SSH tunnel") {
 			t.Errorf("%s: got %v, want a refusal that names the way out", addr, err)
 		}
 	}
 	for _, addr := range []string{":0", "127.0.0.1:0", "127.1.2.3:0", "localhost:0"} {
-		l, err := listen(t.Context(), addr)
+		l, err := listen(t.Context(), addr, false)
 		if err != nil {
 			t.Errorf("%s: %v", addr, err)
 			continue

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/konlog/konlog/store/sqlite"
 )
 
 // databaseFile is the file of a data directory by which it is known.
@@ -42,6 +44,17 @@ func (a *app) dataDir(cmd *cobra.Command) (string, error) {
 
 // openHint says what to do when the data in dir does not open.
 func openHint(dir string) string {
+	return openErrorHint(nil, dir)
+}
+
+// openErrorHint is openHint where it is known why it could not be opened.
+func openErrorHint(err error, dir string) string {
+	if errors.Is(err, sqlite.ErrNewerSchema) {
+		return "use the konlog that wrote it, or put back a backup from before the upgrade: konlog restore --data with an empty directory"
+	}
+	if errors.Is(err, sqlite.ErrOlderSchema) {
+		return "take a backup with the konlog that wrote it first: after the upgrade that one cannot use the data any more"
+	}
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return dir + " is a file; --data names the directory that holds " + databaseFile
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/konlog/konlog/access"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -45,7 +47,15 @@ The exit code is 0 when all is well, 1 when not, 5 when nobody answers.`,
 			if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
 				return usagef("server address %q has no http:// or https://", url)
 			}
-			return a.doctor(cmd.Context(), strings.TrimRight(url, "/"), idle, asJSON)
+			header := http.Header{}
+			if source := a.tokenSource(c); source != nil {
+				token, err := source(cmd.Context(), "")
+				if err != nil {
+					return err
+				}
+				header.Set("Authorization", "Bearer "+token)
+			}
+			return a.doctor(cmd.Context(), strings.TrimRight(url, "/"), header, idle, asJSON)
 		},
 	}
 	cmd.Flags().IntVar(&idle, "idle", 0, "seconds of silence to test")
@@ -72,8 +82,8 @@ const (
 	statusOff  = "off"
 )
 
-func (a *app) doctor(ctx context.Context, url string, idle int, asJSON bool) error {
-	d := &walker{url: url, idle: idle, http: &http.Client{Timeout: walkTimeout(idle)}}
+func (a *app) doctor(ctx context.Context, url string, header http.Header, idle int, asJSON bool) error {
+	d := &walker{url: url, header: header, idle: idle, http: &http.Client{Timeout: walkTimeout(idle)}}
 	first := d.health(ctx)
 	if first.Status == statusFail && d.silent != nil {
 		return explain(d.silent)
@@ -91,6 +101,9 @@ func (a *app) doctor(ctx context.Context, url string, idle int, asJSON bool) err
 	for _, check := range []func(context.Context) finding{d.ready, d.realtime, d.webSocket, d.sse, d.poll} {
 		if err := show(check(ctx)); err != nil {
 			return err
+		}
+		if d.stranger {
+			return &failure{code: exitNotAllowed, err: errSilent}
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -167,6 +180,7 @@ func (d *walker) realtime(ctx context.Context) finding {
 	var answer struct {
 		Version     string          `json:"version"`
 		ServerTime  time.Time       `json:"serverTime"`
+		Credentials bool            `json:"credentials"`
 		Transports  map[string]bool `json:"transports"`
 		HeartbeatMs int64           `json:"heartbeatMs"`
 	}
@@ -175,6 +189,9 @@ func (d *walker) realtime(ctx context.Context) finding {
 	}
 	if err == nil {
 		err = json.Unmarshal(body, &answer)
+	}
+	if d.stranger = status == http.StatusUnauthorized || err == nil && answer.Credentials && answer.ServerTime.IsZero(); d.stranger {
+		return finding{"realtime", statusFail, "the server asks for a credential, and did not get one that is in force", hints[access.CodeUnauthorized]}
 	}
 	if err != nil {
 		return finding{"realtime", statusFail, err.Error(), "does the proxy pass all paths on?"}

@@ -65,7 +65,7 @@ func (a *app) exportDatabase(ctx context.Context, cl *client.Client, o *exportOp
 	}
 	// The copy is one file without a journal, which the engine's own is not.
 	whole := filepath.Join(dir, databaseFile)
-	if err := sqlite.Backup(ctx, filepath.Join(dir, "data"), whole, nil); err != nil {
+	if _, err := sqlite.Backup(ctx, filepath.Join(dir, "data"), whole, sqlite.BackupOptions{Plain: true}); err != nil {
 		return failf("%w", err)
 	}
 	if err := checkDatabaseOut(o.out, o.force); err != nil { // it took a while

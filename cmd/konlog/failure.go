@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/konlog/konlog/access"
 	"github.com/konlog/konlog/client"
 	"github.com/konlog/konlog/store"
 )
@@ -56,6 +57,8 @@ var hints = map[store.Code]string{
 	store.CodeBlobTooLarge:   "make it smaller, or raise limits.blob-bytes of the server",
 	store.CodeQueueFull:      "the server takes in less than is sent; try again in a moment",
 	store.CodeStorageFull:    "free some space on the server's disk; it goes on by itself",
+	store.CodeDiskLow:        "free some space on the server's disk, or lower disk.reserve; it goes on by itself",
+	store.CodeQuota:          "konlog sessions show SESSION says what is used; konlog sessions rm makes room, quota.* of the server is what there is",
 	store.CodeStorageFailed:  "see the server's log; konlog verify checks the data",
 	store.CodeTurnNotFound:   "konlog turns SESSION shows the turns there are",
 	store.CodeNoTurn:         "konlog turns SESSION shows its turns; one that waits is stopped by its id",
@@ -64,6 +67,9 @@ var hints = map[store.Code]string{
 	store.CodeNoKontask:      "konlog kontasks shows the kontasks there are",
 	store.CodeNoWebhook:      "konlog webhooks list shows the webhooks there are",
 	store.CodeCorrupt:        "konlog verify says what is damaged and where",
+
+	access.CodeUnauthorized: "give a token with --token-file FILE or in " + tokenVariable + "; konlog token create makes one where the server's data is",
+	access.CodeForbidden:    "konlog token check says what a token allows; konlog token create makes another where the server's data is",
 }
 
 // explain turns any error into a failure with the right exit code and a hint.
@@ -78,7 +84,8 @@ func explain(err error) *failure {
 	f = &failure{code: exitFailure, err: err, hint: hints[store.CodeOf(err)]}
 	var status *client.StatusError
 	switch {
-	case errors.As(err, &status) && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden):
+	case errors.As(err, &status) && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden),
+		store.CodeOf(err) == access.CodeUnauthorized, store.CodeOf(err) == access.CodeForbidden:
 		f.code = exitNotAllowed
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrTurnNotFound), errors.Is(err, store.ErrNoWebhook),
 		errors.Is(err, store.ErrNoQuestion), errors.Is(err, store.ErrNoKontask), store.CodeOf(err) == store.CodeNoChoice:

@@ -50,11 +50,14 @@ func (p *progress) at(done, total int64) {
 		return
 	}
 	p.shown = time.Now()
-	of := ""
+	of, left, rate := "", "", float64(done)/time.Since(p.began).Seconds()
 	if total > 0 {
 		of = fmt.Sprintf(" of %d", total)
 	}
-	fmt.Fprintf(p.app.stderr, "%s: %d%s %s, %.0f/s\n", p.what, done, of, p.unit, float64(done)/time.Since(p.began).Seconds())
+	if total > done && rate > 0 {
+		left = fmt.Sprintf(", %s left", time.Duration(float64(total-done)/rate*float64(time.Second)).Round(time.Second))
+	}
+	fmt.Fprintf(p.app.stderr, "%s: %d%s %s, %.0f/s%s\n", p.what, done, of, p.unit, rate, left)
 }
 
 // end clears the bar and says what was done.
@@ -64,5 +67,30 @@ func (p *progress) end(format string, args ...any) {
 	}
 	if !p.app.quiet && format != "" {
 		fmt.Fprintf(p.app.stderr, format+"\n", args...)
+	}
+}
+
+// phases shows the progress of work that has parts, one after the other.
+type phases struct {
+	app  *app
+	part *progress // or nil
+}
+
+// of returns what the part of that name tells how far it is.
+func (p *phases) of(what, unit string) func(done, total int64) {
+	return func(done, total int64) {
+		if p.part == nil || p.part.what != what {
+			p.end()
+			p.part = p.app.progress(what, unit, total)
+		}
+		p.part.at(done, total)
+	}
+}
+
+// end clears what is shown.
+func (p *phases) end() {
+	if p.part != nil {
+		p.part.end("")
+		p.part = nil
 	}
 }

@@ -23,7 +23,7 @@ func (a *app) rebuild(cmd *cobra.Command, dir string, asJSON bool) error {
 	ctx := cmd.Context()
 	log, err := sqlite.Open(ctx, dir, sqlite.Options{CacheBytes: -1, LeasesByHand: true}) // the log itself stays as it is
 	if err != nil {
-		return failf("%w", err).because("%s", openHint(dir))
+		return failf("%w", err).because("%s", openErrorHint(err, dir))
 	}
 	sum, err := a.rebuildAll(ctx, log, asJSON)
 	if closeErr := log.Close(); err == nil && closeErr != nil {
@@ -73,9 +73,22 @@ func (a *app) rebuildAll(ctx context.Context, log *sqlite.Log, asJSON bool) (sum
 			bar.at(sum.Sessions, 0)
 		}
 		if filter.Cursor = page.Next; filter.Cursor == "" {
-			return sum, nil
+			return sum, a.recount(ctx, log, asJSON, &sum)
 		}
 	}
+}
+
+// recount counts again what quotas are held against.
+func (a *app) recount(ctx context.Context, log *sqlite.Log, asJSON bool, sum *rebuildSum) error {
+	differences, err := log.Recount(ctx)
+	if err != nil {
+		return failf("count what is used: %w", err).because("konlog verify says what is damaged")
+	}
+	sum.Differences += int64(len(differences))
+	if len(differences) == 0 {
+		return nil
+	}
+	return a.printRebuilt(&rebuilt{Differences: differences}, asJSON)
 }
 
 // printRebuilt prints a line per difference, and one for a session of which
@@ -88,7 +101,11 @@ func (a *app) printRebuilt(r *rebuilt, asJSON bool) error {
 		return printJSON(a.stdout, r)
 	}
 	for _, difference := range r.Differences {
-		if _, err := fmt.Fprintf(a.stdout, "session %s: %s\n", r.Session, printable(difference)); err != nil {
+		where := ""
+		if r.Session != "" {
+			where = "session " + r.Session + ": "
+		}
+		if _, err := fmt.Fprintf(a.stdout, "%s%s\n", where, printable(difference)); err != nil {
 			return failf("%w", err)
 		}
 	}

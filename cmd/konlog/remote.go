@@ -29,7 +29,10 @@ func (a *app) dialWithin(cmd *cobra.Command, patience time.Duration, opts ...cli
 	if err != nil {
 		return nil, err
 	}
-	probe, err := client.New(c.text("server"), client.WithRetry(client.RetryLimits{Attempts: 1}))
+	if source := a.tokenSource(c); source != nil {
+		opts = append(opts, client.WithTokenFunc(source))
+	}
+	probe, err := client.New(c.text("server"), append(opts, client.WithRetry(client.RetryLimits{Attempts: 1}))...)
 	if err != nil {
 		return nil, usagef("server address: %w", err).because("it looks like http://%s", addrDefault)
 	}

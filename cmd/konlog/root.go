@@ -101,11 +101,12 @@ func (a *app) addCommands(root *cobra.Command) {
 			a.appendCommand(), a.ingestCommand(), a.tailCommand(), a.sessionsCommand(), a.forkCommand(), a.blobCommand(),
 		}},
 		{"agent", "Work with agents:", []*cobra.Command{
-			a.runCommand(), a.promptCommand(), a.answerCommand(), a.stopCommand(), a.turnsCommand(), a.searchCommand(), a.inboxCommand(), a.seenCommand(),
+			a.runCommand(), a.shellCommand(), a.promptCommand(), a.answerCommand(), a.stopCommand(), a.turnsCommand(), a.searchCommand(), a.inboxCommand(), a.seenCommand(),
 			a.kontasksCommand(), a.kontaskCommand(), a.chooseCommand(), a.webhooksCommand(), a.fakeAgentCommand(),
 		}},
-		{"data", "Look after the data:", []*cobra.Command{a.exportCommand(), a.importCommand(), a.backupCommand(), a.verifyCommand(), a.redactCommand()}},
-		{rest, "And:", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.versionCommand(), a.benchCommand()}},
+		{"data", "Look after the data:", []*cobra.Command{a.exportCommand(), a.importCommand(), a.backupCommand(), a.restoreCommand(), a.followCommand(), a.verifyCommand(), a.redactCommand()}},
+		{"access", "Say who may come in:", []*cobra.Command{a.tokenCommand()}},
+		{rest, "And:", []*cobra.Command{a.healthCommand(), a.serviceCommand(), a.topCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.benchCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, cmd := range g.commands {

@@ -112,7 +112,7 @@ func (a *app) runAgent(cmd *cobra.Command, command []string, o runFlags) error {
 	if cmd.Flags().Changed("prompt") && strings.TrimSpace(o.prompt) == "" {
 		return usagef("the prompt is empty")
 	}
-	env := os.Environ()
+	env := withoutCredentials(os.Environ())
 	if o.context != "" {
 		var err error
 		if env, err = o.readContext(env); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -21,7 +22,8 @@ func TestMain(m *testing.M) {
 
 // TestCommands runs the scripts against the real program. They have
 // commands of their own: code runs a program and wants an exit code; server starts konlog serve with further arguments, sets
-// KONLOG_SERVER and keeps its stderr in serve.err; stopserver signals it and waits until it has ended.
+// KONLOG_SERVER and keeps its stderr in serve.err; stopserver signals it and waits until it has ended; waitfor runs a program until it
+// ends with the exit code; revoke takes back the key of a name.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	recordings, err := os.Getwd()
@@ -32,6 +34,7 @@ func TestCommands(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("RECORDINGS", recordings+"/../../testdata/recordings")
+			env.Setenv("SCHEMAS", recordings+"/../../store/sqlite/testdata/schemas")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -39,8 +42,12 @@ func TestCommands(t *testing.T) {
 			"stopserver": stopScriptServer,
 			"damage":     damage,
 			"schema":     setSchema,
+			"unpack":     unpackSchema,
+			"eventsonly": eventsOnly,
 			"code":       exitCode,
 			"findable":   findable,
+			"waitfor":    waitForCode,
+			"revoke":     revokeKey,
 		},
 	})
 }
@@ -132,4 +139,41 @@ func setSchema(ts *testscript.TestScript, neg bool, args []string) {
 	defer f.Close()
 	_, err = f.WriteAt(binary.BigEndian.AppendUint32(nil, uint32(number)), userVersionAt)
 	ts.Check(err)
+}
+
+// unpackSchema makes a data directory of an earlier schema, and NNNN.jsonl of
+// what the konlog of that time exported.
+func unpackSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: unpack NNNN dir")
+	}
+	ts.Check(os.MkdirAll(ts.MkAbs(args[1]), 0o700))
+	for from, to := range map[string]string{".db": args[1] + "/konlog.db", ".db-wal": args[1] + "/konlog.db-wal", ".jsonl": args[0] + ".jsonl"} {
+		f, err := os.Open(ts.Getenv("SCHEMAS") + "/" + args[0] + from + ".gz")
+		if os.IsNotExist(err) && from == ".db-wal" {
+			continue
+		}
+		ts.Check(err)
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		ts.Check(err)
+		content, err := io.ReadAll(z)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(to), content, 0o600))
+	}
+}
+
+// eventsOnly takes the headers of sessions out of exports.
+func eventsOnly(ts *testscript.TestScript, neg bool, args []string) {
+	for _, file := range args {
+		body, err := os.ReadFile(ts.MkAbs(file))
+		ts.Check(err)
+		var events strings.Builder
+		for line := range strings.Lines(string(body)) {
+			if !strings.HasPrefix(line, `{"konlog":`) {
+				events.WriteString(line)
+			}
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(events.String()), 0o600))
+	}
 }

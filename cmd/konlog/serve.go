@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -16,9 +17,10 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: `Run the server until it is told to stop.
 
-The data directory is created when it is absent. The address must be on
-loopback: this version has no access control. To reach it from elsewhere use an
-SSH tunnel, or a reverse proxy on the same host that checks who comes.
+The data directory is created when it is absent. Without credentials the address
+must be on loopback, and who reaches it may do everything. --auth-keys asks for
+an API key of konlog token, --auth-jwks and --auth-jwt-secret-file for a JSON
+Web Token; then any address will do.
 
 The first SIGINT or SIGTERM stops it in order: readers are told when to come
 back, requests in flight end, the data is closed. The second ends it at once;
@@ -27,7 +29,8 @@ acknowledged events are safe either way.
 When stdout is not a terminal the address is printed there.`,
 		Example: `  konlog serve
   konlog serve --addr 127.0.0.1:0 --data /var/lib/konlog
-  konlog serve --config konlog.toml --retention-age 30d`,
+  konlog serve --config konlog.toml --retention-age 30d
+  konlog serve --addr 0.0.0.0:8787 --auth-keys --tls-cert cert.pem --tls-key key.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd) },
 	}
@@ -41,8 +44,12 @@ func (a *app) serve(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	a.withSecrets(c)
 	logger, err := a.logger(c)
 	if err != nil {
+		return err
+	}
+	if _, _, err := traceConfig(c); err != nil {
 		return err
 	}
 	a.useProcs()
@@ -51,6 +58,9 @@ func (a *app) serve(cmd *cobra.Command) error {
 		return err
 	}
 	a.announce(s)
+	if err := a.firstKey(ctx, s, logger); err != nil {
+		return errors.Join(err, s.stop(context.WithoutCancel(ctx)))
+	}
 	warnOfReaders(c.text("data"), logger)
 	select {
 	case <-ctx.Done():
@@ -84,7 +94,7 @@ func (a *app) logger(c config) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(c.text("log.level"))); err != nil {
 		return nil, usagef("setting log.level: %w", err).because("use debug, info, warn or error")
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})), nil
+	return newLogger(a.stderr, level, c.text("log.format"))
 }
 
 // announce says where the server is, what it runs with and what to do next.

@@ -10,14 +10,18 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/konlog/konlog/agent/run"
 	"github.com/konlog/konlog/api"
 	"github.com/konlog/konlog/notify"
+	"github.com/konlog/konlog/shell"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
 	"github.com/konlog/konlog/stream"
+	"github.com/konlog/konlog/trace"
 )
 
 // server is a running server: engine, streams, HTTP and the retention loop.
@@ -29,10 +33,15 @@ type server struct {
 	notify   *notify.Sender
 	api      *api.Server
 	http     *http.Server
+	edge     *edge
+	auth     *auth
 	failed   chan error // capacity 1: why HTTP ended by itself
 	stopLoop context.CancelFunc
 	loops    sync.WaitGroup
 	agents   sync.WaitGroup
+	shells   *shell.Manager              // nil where they are switched off
+	manager  atomic.Pointer[run.Manager] // of the agents; nil before it runs
+	tracer   *trace.Tracer               // or nil
 }
 
 // startServer listens first, so that a taken port is told before the data
@@ -42,16 +51,29 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen(ctx, c.text("addr"))
+	edge, err := openEdge(ctx, c, logger)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{url: "http://" + listener.Addr().String(), settings: c, logger: logger, failed: make(chan error, 1)}
+	s := &server{url: edge.url(), edge: edge, settings: c, logger: logger, failed: make(chan error, 1)}
 	hub := stream.NewHub()
-	s.log, err = sqlite.Open(ctx, c.text("data"), engineOptions(c, hub, logger))
+	eo, full := engineOptions(c, hub, logger), make(chan struct{}, 1)
+	eo.Disk = disk(c, full)
+	s.log, err = sqlite.Open(ctx, c.text("data"), eo)
 	if err != nil {
-		_ = listener.Close() // the error that matters is the engine's
-		return nil, failf("%w", err).because("%s", openHint(c.text("data")))
+		edge.abandon()
+		return nil, failf("%w", err).because("%s", openErrorHint(err, c.text("data")))
+	}
+	if s.auth, err = openAuth(ctx, c, logger); err != nil {
+		edge.abandon()
+		_ = s.log.Close() // the error that matters is the other
+		return nil, err
+	}
+	s.auth.warnOfPlain(edge, logger)
+	if s.shells, err = s.openShells(ctx, hub); err != nil {
+		edge.abandon()
+		_ = s.log.Close() // likewise
+		return nil, err
 	}
 	s.notify = notify.Start(notify.Options{
 		Log: s.log, Webhooks: s.log, Hub: hub, AllowPrivate: c.bool("webhooks.allow-private"), Version: thisBuild().Version, Logger: logger,
@@ -59,27 +81,34 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 	ac := apiConfig(c, logger)
 	ac.Notifier, ac.Ingest = s.notify, ingestBody
 	ac.Agents = slices.Sorted(maps.Keys(agents))
+	ac.Access = s.auth.access
+	s.offerShells(&ac)
+	s.observe(ctx, hub, &ac)
+	edge.configure(c, &ac)
 	s.api = api.New(s.log, hub, ac)
+	edge.limit(s.api)
 	s.http = &http.Server{Handler: s.api.Handler()}
 	s.api.ConfigureHTTP(s.http)
 
 	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stopLoop = stopLoop
-	s.loops.Go(func() { s.retain(loopCtx) })
+	s.loops.Go(func() { s.retain(loopCtx, full) })
+	s.loops.Go(func() { s.tellSupervisor(loopCtx) })
 	if len(agents) > 0 {
 		s.agents.Go(func() { s.runAgents(loopCtx, hub, agents) })
 	}
 	s.loops.Go(func() {
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := edge.serve(loopCtx, s.http, s.failed); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err
 		}
 	})
 	return s, nil
 }
 
-// listen takes the address, which must be on loopback. An address without a
-// host, such as :9000, means loopback too.
-func listen(ctx context.Context, addr string) (net.Listener, error) {
+// listen takes the address, which must be on loopback unless whoever comes is
+// asked for a credential. An address without a host, such as :9000, means
+// loopback.
+func listen(ctx context.Context, addr string, guarded bool) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, usagef("address %q: %w", addr, err).because("write it like %s", addrDefault)
@@ -87,7 +116,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if ip := net.ParseIP(host); !guarded && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, notLoopback(addr)
 	}
 	var lc net.ListenConfig
@@ -98,7 +127,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, failf("%w", err).because("write the address like %s", addrDefault)
 	}
-	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+	if tcp, ok := l.Addr().(*net.TCPAddr); !guarded && (!ok || !tcp.IP.IsLoopback()) {
 		_ = l.Close() // localhost led elsewhere
 		return nil, notLoopback(addr)
 	}
@@ -106,8 +135,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 }
 
 func notLoopback(addr string) error {
-	return usagef("address %s can be reached from other machines, and this version has no access control", addr).
-		because("listen on %s and come through an SSH tunnel (ssh -L 8787:%s HOST) or a reverse proxy on the same host", addrDefault, addrDefault)
+	return usagef("address %s can be reached from other machines, and nobody would be asked for a credential", addr).
+		because("make a key with konlog token create --admin, and add --auth-keys (or --auth-jwks, --auth-jwt-secret-file); or listen on %s and come through an SSH tunnel", addrDefault)
 }
 
 func engineOptions(c config, hub *stream.Hub, logger *slog.Logger) sqlite.Options {
@@ -119,6 +148,7 @@ func engineOptions(c config, hub *stream.Hub, logger *slog.Logger) sqlite.Option
 		QueueBytes:    c.bytes("engine.queue-bytes"),
 		CacheBytes:    c.bytes("engine.cache-bytes"),
 		Readers:       c.int("engine.readers"),
+		Quotas:        quotas(c),
 	}
 }
 
@@ -130,6 +160,7 @@ func apiConfig(c config, logger *slog.Logger) api.Config {
 	return api.Config{
 		Version:          thisBuild().Version,
 		Limits:           apiLimits(c),
+		Rates:            apiRates(c),
 		DisableWebSocket: !c.bool("websocket.enabled"),
 		DisableSSE:       !c.bool("sse.enabled"),
 		DisablePolling:   !c.bool("polling.enabled"),
@@ -137,9 +168,11 @@ func apiConfig(c config, logger *slog.Logger) api.Config {
 		DisableShellRealtime: !c.bool("shell.realtime"),
 		DisableFeedPush:      !c.bool("taskmaster.push"),
 
-		AllowedOrigins: c.list("http.origins"),
-		AllowedHosts:   c.list("http.hosts"),
-		Retention:      retention(c),
+		AllowedOrigins:  c.list("http.origins"),
+		AllowedHosts:    c.list("http.hosts"),
+		Retention:       retention(c),
+		RetentionScopes: retentionScopes(c),
+		Quotas:          quotas(c),
 		Stream: stream.Config{
 			Heartbeat:    c.duration("stream.heartbeat"),
 			SilenceMax:   c.duration("stream.silence"),
@@ -169,6 +202,7 @@ func apiLimits(c config) api.Limits {
 		LineTimeout:           c.duration("timeouts.line"),
 		Connections:           c.int("limits.connections"),
 		ConnectionsPerAddress: c.int("limits.connections-per-address"),
+		StreamsPerConnection:  c.int("limits.streams-per-connection"),
 		Subscriptions:         c.int("limits.subscriptions"),
 		FrameBytes:            int(c.bytes("limits.frame-bytes")),
 		PageEvents:            c.int("limits.page-events"),
@@ -177,16 +211,14 @@ func apiLimits(c config) api.Limits {
 	}
 }
 
-// retain applies the retention at the start and then now and again.
-func (s *server) retain(ctx context.Context) {
-	r, grace := retention(s.settings), s.settings.duration("retention.blob-grace")
-	if r == (store.Retention{}) && grace == 0 {
-		return
-	}
+// retain applies the retention at the start, then now and again, and when the
+// disk is filling up.
+func (s *server) retain(ctx context.Context, full <-chan struct{}) {
+	r, scopes, grace := retention(s.settings), retentionScopes(s.settings), s.settings.duration("retention.blob-grace")
 	tick := time.NewTicker(s.settings.duration("retention.interval"))
 	defer tick.Stop()
 	for {
-		removed, err := s.log.Retain(ctx, r)
+		removed, err := s.log.Retain(ctx, r, scopes...)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -198,6 +230,7 @@ func (s *server) retain(ctx context.Context) {
 		s.sweepBlobs(ctx, grace)
 		select {
 		case <-tick.C:
+		case <-full:
 		case <-ctx.Done():
 			return
 		}
@@ -227,6 +260,7 @@ func (s *server) stop(ctx context.Context) error {
 	defer cancel()
 	s.stopLoop()
 	s.loops.Go(s.notify.Close)
+	s.loops.Go(func() { s.closeShells(ctx) })
 	// The port closes before the readers are sent away: who is refused a
 	// connection comes again, who is answered 503 may not. A browser's
 	// EventSource gives up for good at any answer but 200.
@@ -238,7 +272,10 @@ func (s *server) stop(ctx context.Context) error {
 		s.logger.Warn("requests were cut off at the drain timeout", "err", err)
 		_ = s.http.Close() // nothing is left to be told
 	}
+	s.edge.close()
+	s.auth.close()
 	s.loops.Wait()
+	s.stopTrace()
 	if err := s.log.Close(); err != nil {
 		return fmt.Errorf("close the data: %w", err)
 	}

@@ -21,7 +21,7 @@ func (a *app) sessionsCommand() *cobra.Command {
   konlog sessions create build-42 --title "Nightly build" --tag ci
   konlog sessions rm build-42`,
 	}
-	cmd.AddCommand(a.sessionsListCommand(), a.sessionsShowCommand(), a.sessionsCreateCommand(), a.sessionsCloseCommand(), a.sessionsSealsCommand(), a.sessionsRemoveCommand())
+	cmd.AddCommand(a.sessionsListCommand(), a.sessionsShowCommand(), a.sessionsCreateCommand(), a.sessionsCloseCommand(), a.sessionsKeepCommand(), a.sessionsSealsCommand(), a.sessionsRemoveCommand())
 	return cmd
 }
 
@@ -122,6 +122,10 @@ func (a *app) printSession(s store.SessionObject, asJSON bool) error {
 		{"created", s.CreatedAt.Local().Format(time.DateTime)}, {"active", s.UpdatedAt.Local().Format(time.DateTime)},
 		{"epoch", s.Epoch}, {"meta", printable(string(s.Meta))},
 	}
+	if s.Retention != nil {
+		rows = append(rows, []string{"keeps", keepText(s.Retention)})
+	}
+	rows = append(rows, quotaRows(s.Quota)...)
 	shown := rows[:0]
 	for _, row := range rows {
 		if row[1] != "" {

@@ -50,7 +50,10 @@ directory meanwhile. The exit code is 0 when all was rebuilt.`,
 }
 
 // verifyHint says what to do when the data could not be read to its end.
-func verifyHint(dir string) string {
+func verifyHint(err error, dir string) string {
+	if errors.Is(err, sqlite.ErrNewerSchema) || errors.Is(err, sqlite.ErrOlderSchema) {
+		return openErrorHint(err, dir)
+	}
 	if isDatabase(filepath.Join(dir, databaseFile)) {
 		return "the data could not be read to its end; restore it from a backup if the file is damaged"
 	}
@@ -74,7 +77,7 @@ func (a *app) verify(cmd *cobra.Command, dir string, asJSON bool) error {
 	report, err := sqlite.Verify(cmd.Context(), dir, problem, bar.at)
 	bar.end("")
 	if err != nil {
-		return failf("%w", err).because("%s", verifyHint(dir))
+		return failf("%w", err).because("%s", verifyHint(err, dir))
 	}
 	if asJSON {
 		printErr = errors.Join(printErr, a.printReport(&report))

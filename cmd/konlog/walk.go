@@ -18,10 +18,13 @@ import (
 // walker makes the requests of doctor.
 type walker struct {
 	url    string
+	header http.Header // of every request
 	idle   int
 	http   *http.Client
 	silent error           // nobody answers at all
 	off    map[string]bool // transports that the server does not offer
+
+	stranger bool // the server asks for a credential, and has none that it takes
 }
 
 // walk is what came over one transport.
@@ -64,6 +67,7 @@ func (d *walker) open(ctx context.Context, path string) (*http.Response, error) 
 	if err != nil {
 		return nil, err
 	}
+	req.Header = d.header.Clone()
 	return d.http.Do(req)
 }
 
@@ -98,7 +102,7 @@ func (d *walker) readWebSocket(ctx context.Context, w *walk) error {
 	ctx, cancel := context.WithTimeout(ctx, walkTimeout(d.idle))
 	defer cancel()
 	began := time.Now()
-	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(d.url, "http")+d.script("/v1/diag/ws"), nil)
+	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(d.url, "http")+d.script("/v1/diag/ws"), &websocket.DialOptions{HTTPHeader: d.header.Clone()})
 	if err != nil {
 		if resp != nil {
 			return fmt.Errorf("the upgrade was answered with HTTP %d", resp.StatusCode)
