@@ -46,10 +46,10 @@ export async function freePort() {
   return port;
 }
 
-/** The real binary on one port and one data directory, over restarts. */
+/** The real binary on one port and one data directory, over restarts. `headers` go with each call. */
 export class Server {
   constructor(binary, port, data, flags = []) {
-    Object.assign(this, { binary, port, url: `http://127.0.0.1:${port}`, child: undefined, log: '' });
+    Object.assign(this, { binary, port, data, url: `http://127.0.0.1:${port}`, child: undefined, log: '', headers: {} });
     this.args = ['serve', '--addr', `127.0.0.1:${port}`, '--data', data, ...flags];
   }
 
@@ -82,14 +82,15 @@ export class Server {
 
   /** A REST call; what is no success is thrown with the server's words. */
   async call(route, body, method = body === undefined ? 'GET' : 'POST') {
-    const json = body !== undefined && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
-    return settle(await fetch(this.url + route, { method, ...json }), `${method} ${route}`);
+    const { headers } = this;
+    const json = body !== undefined && { headers: { ...headers, 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+    return settle(await fetch(this.url + route, { method, headers, ...json }), `${method} ${route}`);
   }
 
   /** A POST of lines of JSON. */
   async lines(route, lines) {
     const body = lines.map((line) => JSON.stringify(line)).join('\n');
-    return settle(await fetch(this.url + route, { method: 'POST', headers: { 'Content-Type': 'application/x-ndjson' }, body }), `POST ${route}`);
+    return settle(await fetch(this.url + route, { method: 'POST', headers: { ...this.headers, 'Content-Type': 'application/x-ndjson' }, body }), `POST ${route}`);
   }
 
   /** Every event of a session, by REST. */

@@ -2,6 +2,7 @@ import { render } from 'preact';
 import './styles/base.css';
 import './parts/parts.css';
 import './app/theme';
+import { watchAccount } from './account/account';
 import { App } from './app/App';
 import { prefetch } from './app/lazy';
 import { listen } from './app/shortcuts';
@@ -12,6 +13,7 @@ import { start } from './sessions/store';
 const PREFETCH_MS = 3_000;
 
 start();
+watchAccount();
 listen();
 watchTitle();
 render(<App />, document.body);

@@ -8,7 +8,7 @@ import type { Entry } from '../src/inbox/items';
 const page = vi.hoisted(() => ({ sent: [] as unknown[], dropped: [] as string[], pending: undefined as unknown }));
 vi.mock('../src/app/connection', () => {
   page.pending = signal<readonly Pending[]>([]);
-  return { pending: page.pending, connection: { send: (c: Command) => (page.sent.push(c), new Promise(() => {})), dropPending: (key: string) => page.dropped.push(key) } };
+  return { pending: page.pending, connectionState: signal({ phase: 'live' }), connection: { send: (c: Command) => (page.sent.push(c), new Promise(() => {})), dropPending: (key: string) => page.dropped.push(key) } };
 });
 vi.mock('../src/sessions/store', () => ({ markAllSeen: async () => {} }));
 const { EntryRow } = await import('../src/inbox/EntryRow');

@@ -1,5 +1,5 @@
 // The surface of the client: what connect gives. Behaviour is in connect.ts.
-import type { Ack, Blob, Draft, Frame, LogEvent, Problem, Status, TransportName } from './types.js';
+import type { Ack, Blob, Draft, Frame, LogEvent, Me, Problem, Status, TransportName } from './types.js';
 
 export interface ConnectOptions {
   /** The server, such as http://127.0.0.1:8787. In a browser the page's own origin when left out. */
@@ -10,10 +10,13 @@ export interface ConnectOptions {
   after?: number;
   /** auto (default) takes the best that works and climbs again. */
   transport?: 'auto' | TransportName;
-  /** A bearer token, or what gives one; asked at every connect, and once again after a 401. */
+  /** A bearer token, or what gives one; asked at every connect, when the server says that the one in use expires, and once again after a 401. */
   auth?: string | (() => string | Promise<string>);
-  /** One connection per browser, shared by tabs of the same origin. Default: true where Web Locks and BroadcastChannel are. */
-  share?: boolean;
+  /**
+   * One connection per browser, shared by tabs of the same origin. Default: true where Web Locks and BroadcastChannel are, and no `auth`
+   * is given: tabs that share read as one user. With `auth` give a name of the user: tabs of the same name share.
+   */
+  share?: boolean | string;
   /** Where commands wait while they cannot be sent. Default: IndexedDB where it is, else memory. */
   outbox?: 'indexeddb' | 'memory';
   /** Limits and waits, milliseconds; the defaults are in limits.ts. For tests and unusual networks. */
@@ -25,8 +28,11 @@ export interface ConnectOptions {
 
 /** How the connection is. It says nothing about turns: that is `status` of a session. */
 export interface ConnectionState {
-  /** live: the carrier stands and hello came. waiting: until retryAt. offline: the platform says so. */
-  phase: 'connecting' | 'live' | 'waiting' | 'offline' | 'closed';
+  /**
+   * live: the carrier stands and hello came. waiting: until retryAt. offline: the platform says so. unauthorized: the server asks for
+   * other credentials (problem); nothing is tried until Connection.reconnect, and then all goes on where it was.
+   */
+  phase: 'connecting' | 'live' | 'waiting' | 'offline' | 'unauthorized' | 'closed';
   transport: TransportName;
   /** Failures in a row. */
   attempt: number;
@@ -36,6 +42,8 @@ export interface ConnectionState {
   downgrade?: Downgrade;
   /** What went wrong last, for people. */
   trouble?: string;
+  /** Of unauthorized: the server's word. */
+  problem?: Problem;
   /** This tab reads through another tab's connection. */
   shared?: boolean;
 }
@@ -93,6 +101,8 @@ export interface Pending {
   problem?: Problem;
   /** It is on disk in this browser: it outlives the page. */
   stored?: boolean;
+  /** Who gave it, where the server asks for credentials: it is sent as nobody else. */
+  subject?: string;
 }
 
 export type CommandName = 'prompt' | 'stop' | 'answer' | 'choose' | 'seen';
@@ -131,7 +141,9 @@ export interface Connection extends EventTarget, AsyncIterable<LogEvent> {
   /** The same with another method; `body` is sent as JSON: `request('PATCH', '/v1/sessions/s1', { body: { title: 'Release' } })`. */
   request<T>(method: string, path: string, init?: Omit<RequestInit, 'method' | 'body'> & { body?: unknown }): Promise<T>;
   upload(content: globalThis.Blob): Promise<Blob>;
-  /** Tries again now instead of waiting. */
+  /** Whom the server takes this client for, and what it may do; asked anew at each call. */
+  me(): Promise<Me>;
+  /** Tries again now instead of waiting; after a sign-in too. */
   reconnect(): void;
   close(): void;
 }

@@ -7,7 +7,7 @@ import type { Outbox } from './outbox.js';
 import type { RequestOptions, Rest } from './rest.js';
 import type { Reader, Source } from './source.js';
 import { Followed, iterate, listen, problemOf, tell } from './subscription.js';
-import type { Ack, Blob as Stored, Draft, LogEvent } from './types.js';
+import type { Ack, Blob as Stored, Draft, LogEvent, Me, Problem } from './types.js';
 
 const sessionForm = /^\w[\w.:-]{0,127}$/;
 
@@ -44,31 +44,33 @@ class Connected extends EventTarget implements Connection {
   constructor(options: ConnectOptions, env: Environment) {
     super();
     const { transport = 'auto', auth } = options;
-    if (transport === 'ws' && !env.WebSocket) throw new Error('there is no WebSocket here: pass one, or another transport');
+    if (transport === 'ws' && !env.WebSocket) throw new Error('no WebSocket here: pass one, or another transport');
     const url = (this.url = address(options.url));
     const limits = (this.#limits = { ...defaults, ...options.limits });
     const base = url.origin + url.pathname.replace(/\/+$/, '');
     this.#state = { phase: 'connecting', transport: transport === 'auto' ? 'ws' : transport, attempt: 0 };
     this.#rest = once(async () => {
       const { Rest } = await import('./rest.js');
-      return new Rest(url, { auth, fetch: options.fetch, requestMs: limits.requestMs });
+      const denied = (problem: Problem) => void this.#sourced.then((source) => source.deny(problem));
+      return new Rest(url, { auth, fetch: options.fetch, requestMs: limits.requestMs, denied });
     });
     const store = options.outbox ?? (globalThis.indexedDB ? 'indexeddb' : 'memory');
     this.#box = once(async () => {
       const { Outbox } = await import('./outbox.js');
-      const box = (this.#outbox = new Outbox({ rest: await this.#rest(), limits, store, scope: base }));
+      const box = (this.#outbox = new Outbox({ rest: await this.#rest(), limits, store, scope: base, named: true }));
       if (this.#closed) box.close();
       listen(box, 'pending', () => tell(this, 'pending', this.pending));
       if (this.#state.phase === 'live') box.flush();
       return box;
     });
     if (store === 'indexeddb') this.#box().catch(() => {}); // something may wait there since the last visit
-    const token = async () => (auth ? (await this.#rest()).token() : undefined);
+    const token = async (ticket?: true) => (auth ? (await this.#rest()).token(ticket) : undefined);
     const rest = { token, request: this.request };
-    const link = (): Source => new Link({ base, rest, env, limits, transport, secured: !!auth });
-    // Tabs belong together when they read the same in the same way. In Node there are none.
-    if (options.share ?? !!(globalThis.document && globalThis.navigator.locks && globalThis.BroadcastChannel)) {
-      const shared = import('./share.js').then(({ share }) => share(`${base} ${transport}`, link), link);
+    const link = (): Source => new Link({ base, rest, env, limits, transport });
+    // Tabs belong together when they read the same in the same way, as the same user. In Node there are none.
+    const { share: name = !auth && !!(globalThis.document && globalThis.navigator.locks && globalThis.BroadcastChannel) } = options;
+    if (name) {
+      const shared = import('./share.js').then(({ share }) => share(`${base} ${transport} ${name}`, link), link);
       this.#sourced = shared.then((source) => this.#take(source));
     } else this.#sourced = Promise.resolve(this.#take(link()));
     if (options.session) this.session(options.session, { after: options.after });
@@ -185,12 +187,17 @@ class Connected extends EventTarget implements Connection {
     return this.request('GET', path, options);
   }
 
-  async upload(content: globalThis.Blob): Promise<Stored> {
-    return (await this.#rest()).upload(content);
+  upload(content: globalThis.Blob): Promise<Stored> {
+    return this.request('POST', '/v1/blobs', { body: content });
+  }
+
+  me(): Promise<Me> {
+    return this.get('/v1/me');
   }
 
   reconnect(): void {
     this.#source?.reconnect();
+    this.#outbox?.flush();
   }
 
   close(): void {
@@ -206,6 +213,6 @@ class Connected extends EventTarget implements Connection {
 
 function address(url: string | URL | undefined): URL {
   const here = globalThis.location?.href;
-  if (!url && !here?.startsWith('http')) throw new Error('name the server: connect({ url: "http://127.0.0.1:8787" })');
+  if (!url && !here?.startsWith('http')) throw new Error('name the server: connect({ url })');
   return new URL(url ?? new URL(here!).origin, here);
 }

@@ -101,3 +101,16 @@ export class Feed implements AsyncIterableIterator<LogEvent> {
     for (const track of this.#tracks.values()) track.pause();
   }
 }
+
+/** Iterates over a feed and keeps it among `feeds` meanwhile. */
+export async function* iterate(follow: Follow, max: number, feeds: Set<Feed>, begin: (feed: Feed) => void): AsyncGenerator<LogEvent> {
+  const feed = new Feed(follow, max);
+  feeds.add(feed);
+  begin(feed);
+  try {
+    yield* feed;
+  } finally {
+    feed.end();
+    feeds.delete(feed);
+  }
+}

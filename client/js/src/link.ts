@@ -13,7 +13,7 @@ import { check, endingOf } from './transports/http.js';
 import { later } from './transports/later.js';
 import type { Credentials, Ending, Item, Net, Place, Transport } from './transports/transport.js';
 import { ws } from './transports/ws.js';
-import type { TransportName } from './types.js';
+import type { Problem, TransportName } from './types.js';
 
 const carriers: Record<TransportName, Transport> = {
   ws,
@@ -36,8 +36,6 @@ export interface LinkOptions {
   /** Without a slash at its end. */
   base: string;
   rest: Credentials & Pick<Rest, 'request'>;
-  /** There are credentials. */
-  secured: boolean;
   env: Environment;
   limits: Limits;
   transport?: 'auto' | TransportName;
@@ -109,7 +107,14 @@ export class Link implements Source {
 
   reconnect(): void {
     if (this.#main?.heard) this.#probe(true);
-    else if (this.#readers.sessions.length) this.#connect();
+    else this.#connect();
+  }
+
+  deny(problem: Problem | undefined): boolean {
+    if (this.#closed || problem?.status !== 401) return false;
+    this.#drop();
+    this.#set({ phase: 'unauthorized', problem });
+    return true;
   }
 
   close(): void {
@@ -117,12 +122,13 @@ export class Link implements Source {
     this.#drop();
     this.#closed = true;
     this.#unlisten();
-    this.#set({ phase: 'closed', retryAt: undefined });
+    this.#set({ phase: 'closed' });
     this.#listeners.clear();
   }
 
+  /** What belongs to one phase is not taken on to the next. */
   #set(change: Partial<ConnectionState>): void {
-    const state = { ...this.#state, ...change };
+    const state = { ...this.#state, retryAt: undefined, problem: undefined, ...change };
     if (JSON.stringify(state) === JSON.stringify(this.#state)) return;
     this.#state = state;
     for (const listen of this.#listeners) listen(state);
@@ -151,6 +157,7 @@ export class Link implements Source {
     const dirty = [...this.#dirty];
     this.#dirty.clear();
     const main = this.#main;
+    if (this.#state.phase === 'unauthorized') return;
     if (!this.#readers.sessions.length) return this.#idle();
     if (!main && !this.#opening) {
       // What waits to connect reads all there is by then.
@@ -169,7 +176,7 @@ export class Link implements Source {
   /** Nobody reads: nothing is open. */
   #idle(): void {
     this.#drop();
-    this.#set({ phase: 'connecting', transport: this.#ladder.transport, attempt: 0, retryAt: undefined, trouble: undefined });
+    this.#set({ phase: 'connecting', transport: this.#ladder.transport, attempt: 0, trouble: undefined });
   }
 
   async #change(main: Line | undefined, session: string, set: (place: Place | undefined) => void): Promise<void> {
@@ -198,7 +205,8 @@ export class Link implements Source {
       heard() {},
       jumped() {},
       items: (_, batch) => this.#deliver(batch, this.#apart),
-      end: () => {
+      end: (_, { problem }) => {
+        if (this.deny(problem)) return;
         this.#side = undefined;
         const all = [...this.#apart];
         this.#apart.clear();
@@ -210,7 +218,7 @@ export class Link implements Source {
   #deliver(batch: readonly Item[], on: Set<string>): void {
     const { again, apart, fresh, bye } = this.#readers.deliver(batch, on);
     if (fresh) this.#attempt = this.#fruitless = 0;
-    if (bye && bye.reason !== 'error') {
+    if (bye && !['error', 'unauthorized'].includes(bye.reason)) {
       this.#byeMs = bye.reconnectMs ?? 0;
       this.#restartUntil = this.#net.env.now() + restartMs;
     }
@@ -249,7 +257,7 @@ export class Link implements Source {
     const { transport } = this.#ladder;
     this.#opening = true;
     this.#byeMs = undefined;
-    this.#set({ phase: 'connecting', transport, retryAt: undefined });
+    this.#set({ phase: 'connecting', transport });
     const wanted = () => turn === this.#turn;
     this.#open(transport, true, wanted, (line) => (this.#main = line)).catch((e) => wanted() && this.#failed(transport, undefined, endingOf(e)));
   }
@@ -316,7 +324,7 @@ export class Link implements Source {
     for (const session of this.#later) this.#touch(session);
     this.#later.clear();
     this.#climbLater();
-    this.#set({ phase: 'live', transport: line.transport, attempt: 0, retryAt: undefined, trouble: undefined, downgrade: this.#ladder.downgrade });
+    this.#set({ phase: 'live', transport: line.transport, attempt: 0, trouble: undefined, downgrade: this.#ladder.downgrade });
   }
 
   // Failing.
@@ -339,7 +347,7 @@ export class Link implements Source {
     if (!line) return this.#wait(ending); // there was no carrier to blame
     this.#judging = true;
     this.#set({ trouble: ending.detail });
-    const judged = this.#judge(transport, ending).catch(() => undefined);
+    const judged = this.#judge(transport, ending).catch((e) => void (ending = endingOf(e)));
     void judged.then((reason) => {
       if (turn !== this.#turn) return;
       this.#judging = false;
@@ -353,9 +361,9 @@ export class Link implements Source {
 
   /** Whether the transport is to blame for a carrier that never said hello, and why. */
   async #judge(transport: TransportName, { kind }: Ending): Promise<Downgrade['reason'] | undefined> {
-    if (this.#ladder.order.length < 2 || kind === 'denied' || this.#net.env.now() < this.#restartUntil) return undefined;
+    if (kind === 'denied' || this.#net.env.now() < this.#restartUntil) return undefined;
     if (kind === 'refused' || kind === 'unsupported') return kind;
-    // Plain requests that fail too mean that the server is away: then no transport is any better.
+    // A browser does not say why there is no WebSocket. Plain requests that fail too mean that the server is away: then no transport is any better.
     const found = await check(this.#net);
     if (found === 'away') return undefined;
     if (found === 'refused' && transport === 'ws') return 'refused';
@@ -363,7 +371,8 @@ export class Link implements Source {
     return ++this.#failures >= this.#net.limits.failuresToStepDown ? 'failing' : undefined;
   }
 
-  #wait({ detail, retryMs = 0 }: Ending): void {
+  #wait({ detail, retryMs = 0, problem }: Ending): void {
+    if (this.deny(problem)) return;
     const { env, limits } = this.#net;
     const told = this.#byeMs;
     this.#byeMs = undefined;
@@ -400,7 +409,7 @@ export class Link implements Source {
   }
 
   #signal(signal: Signal): void {
-    if (this.#closed || !this.#readers.sessions.length) return;
+    if (this.#closed || this.#state.phase === 'unauthorized' || !this.#readers.sessions.length) return;
     if (this.#main?.heard) {
       if (signal === 'online') this.#climbAt = this.#net.env.now();
       this.#probe(signal !== 'wake');

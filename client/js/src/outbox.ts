@@ -5,7 +5,7 @@ import type { Limits } from './limits.js';
 import { hold, platformLocks, type Locks } from './lock.js';
 import { browserStore, type Kept, type Store } from './outboxstore.js';
 import { unreachable, type Rest } from './rest.js';
-import type { Ack, Problem } from './types.js';
+import type { Ack, Me, Problem } from './types.js';
 
 /** Requests at a time: browsers have six connections per host, and the carrier wants one. */
 const sendsMax = 4;
@@ -18,8 +18,10 @@ export interface OutboxOptions {
   rest: Pick<Rest, 'request'>;
   limits: Pick<Limits, 'baseMs' | 'maxMs' | 'outboxMax' | 'requestMs'>;
   store: 'indexeddb' | 'memory';
-  /** Commands are shared with tabs of the same scope: one server, one user. */
+  /** Commands are shared with tabs of the same scope: one server. */
   scope: string;
+  /** The server may know several users: commands are sent as who gave them, and shown to nobody else. */
+  named?: boolean;
   /** The platform's, for tests. */
   env?: { store?: Store; locks?: Locks };
 }
@@ -30,6 +32,10 @@ interface Entry {
   p: Pending;
   /** It is on disk, as far as there is one: it may be sent. */
   ready?: boolean;
+  /** Another page wrote it down. */
+  found?: boolean;
+  /** It was refused once, perhaps because somebody else is here now. */
+  doubted?: boolean;
   /** The server said when. */
   notBefore: number;
   tries: number;
@@ -37,6 +43,9 @@ interface Entry {
 }
 
 const paths = { prompt: 'prompts', stop: 'stop', answer: 'answers', seen: 'seen' } as const;
+
+/** Of a server that asks for no credentials: commands are nobody's then. */
+const local = 'local';
 
 /** Kept over a reload: what a person meant to say. A late stop would stop another turn; of seen there is always a next. */
 const kept = ({ command }: Pending) => command !== 'stop' && command !== 'seen';
@@ -66,6 +75,13 @@ export class Outbox extends EventTarget {
   #pending: readonly Pending[] = [];
   #time = 0;
   #sends = 0;
+  /** Who gives commands here, '' for nobody in particular; undefined until the server has said it. */
+  #who: string | undefined;
+  /** The server has said it since the last doubt. */
+  #sure: boolean;
+  #asking = false;
+  /** The server asks for other credentials: all wait for flush. */
+  #held = false;
   /** Calls in a row that reached nobody. */
   #misses = 0;
   #retryAt = 0;
@@ -75,6 +91,7 @@ export class Outbox extends EventTarget {
   constructor(options: OutboxOptions) {
     super();
     this.#o = options;
+    this.#sure = !options.named;
     this.#name = `konlog-outbox:${options.scope}:`;
     this.#store = options.env?.store ?? (options.store === 'indexeddb' ? browserStore(options.scope) : undefined);
     this.#locks = options.env?.locks ?? platformLocks();
@@ -93,7 +110,7 @@ export class Outbox extends EventTarget {
       pathOf(given); // what has none is refused at once
       if (this.#closed.signal.aborted) return reject(closed());
       const waiter = { resolve, reject };
-      const same = command === 'seen' && this.#own.find(({ p }) => p.command === command && p.session === session && p.state === 'waiting');
+      const same = command === 'seen' && this.#own.find(({ p }) => p.command === command && p.session === session && p.state === 'waiting' && (!p.subject || this.#mine(p)));
       if (same) {
         same.waiters.push(waiter);
         return this.#set(same, { body: { id: Math.max(same.p.body.id as number, body.id as number) } });
@@ -102,7 +119,9 @@ export class Outbox extends EventTarget {
       if (this.#pending.length >= max) return reject(problem('outbox_full', `${max} commands wait to be sent: connect, or drop some of them`));
       this.#time = Math.max(Date.now(), this.#time + 1);
       // A copy: the caller may go on with its own.
-      const entry = entryOf({ key: random(), session, command, body: JSON.parse(JSON.stringify(body)), time: this.#time, state: 'waiting' }, false);
+      // While it is not known whether somebody else has signed in, whose it is shows when the server is asked.
+      const subject = this.#who && (this.#sure || this.#held) ? { subject: this.#who } : {};
+      const entry = entryOf({ key: random(), session, command, body: JSON.parse(JSON.stringify(body)), time: this.#time, state: 'waiting', ...subject }, false);
       entry.waiters.push(waiter);
       this.#own.push(entry);
       this.#changed();
@@ -115,9 +134,13 @@ export class Outbox extends EventTarget {
     return answer;
   }
 
-  /** The server can be reached: nothing waits any longer for that. */
+  /** The server can be reached, perhaps as somebody else: nothing waits any longer for that. */
   flush(): void {
     this.#misses = this.#retryAt = 0;
+    this.#held = false;
+    this.#sure = !this.#o.named;
+    for (const e of this.#own) e.doubted = false;
+    if (this.#o.named && this.#own.length + this.#others.length) void this.#ask();
     this.#pump();
     clearTimeout(this.#stranded);
     if (this.#store) this.#stranded = setTimeout(() => void this.#adopt((e) => e.state === 'waiting' && e.time < Date.now() - strandedMs), strandedMs);
@@ -171,6 +194,68 @@ export class Outbox extends EventTarget {
     await (locks ? this.#read() : this.#adopt(() => true));
   }
 
+  /** Whether it was given by who is here now. */
+  #mine({ subject = '' }: Pending): boolean {
+    return subject === (this.#who ?? '');
+  }
+
+  /** The same of one that this tab has in hand: what was given here and bears no name is of who is here. */
+  #ours({ p, found }: Entry): boolean {
+    return (!found && !p.subject) || this.#mine(p);
+  }
+
+  /** Puts a name to what was given here since it was last known who is. */
+  async #sign(subject: string): Promise<void> {
+    for (const e of subject ? this.#own : [])
+      if (!e.p.subject && !e.found) {
+        this.#set(e, { subject });
+        await this.#save(e);
+      }
+  }
+
+  /** Asks whom the server takes this client for, before anything is sent. */
+  async #ask(): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      await this.#become((await this.#o.rest.request<Me>('GET', '/v1/me')).subject);
+      this.#sure = true;
+    } catch (error) {
+      const { problem } = error as ProblemError;
+      if (problem.status === 404 || problem.status === 405) this.#sure = true; // a server that knows nobody
+      else if (problem.status === 401) {
+        this.#held = true;
+        for (const e of this.#own) if (e.p.state === 'waiting') this.#set(e, { problem });
+        await this.#sign(this.#who ?? '');
+      } else this.#missed(Date.now() + this.#pause(problem, this.#misses));
+    }
+    this.#asking = false;
+    this.#pump();
+  }
+
+  async #become(subject: string): Promise<void> {
+    const who = subject === local ? '' : subject;
+    const before = this.#who;
+    this.#who = who;
+    await this.#sign(who);
+    if (who === before) return;
+    for (const e of this.#own) if (this.#claim(e)) await this.#save(e);
+    if (before === undefined && !who) return;
+    // What was passed by as another's may be ours now.
+    this.#watched.clear();
+    if (!this.#store) this.#changed();
+    else if (this.#locks) await this.#read();
+    else await this.#adopt(() => true);
+  }
+
+  /** What a page left behind before it knew who gave it is sent when somebody says that it is theirs. */
+  #claim(e: Entry): boolean {
+    if (!e.found || e.p.subject || !this.#who) return false;
+    const detail = `It was written before it was known who is signed in. Try again to send it as ${this.#who}.`;
+    e.p = { ...e.p, subject: this.#who, state: 'refused', problem: unreachable(detail, 401, false) };
+    return true;
+  }
+
   /** Looks at what other tabs have, and waits for them to go. */
   async #read(): Promise<void> {
     const all = (await this.#store?.load().catch(() => undefined)) ?? [];
@@ -187,9 +272,11 @@ export class Outbox extends EventTarget {
   async #adopt(which: (entry: Kept) => boolean): Promise<void> {
     await this.#read();
     if (this.#closed.signal.aborted) return;
-    const found = this.#others.filter(which).map((p) => entryOf(p, true));
+    const ours = (e: Kept) => which(e) && (!e.subject || this.#mine(e));
+    const found = this.#others.filter(ours).map((p) => ({ ...entryOf(p, true), found: true }));
+    for (const e of found) this.#claim(e);
     this.#own = [...this.#own, ...found].sort((a, b) => a.p.time - b.p.time);
-    this.#others = this.#others.filter((e) => !which(e));
+    this.#others = this.#others.filter((e) => !ours(e));
     await Promise.all(found.map((e) => this.#save(e)));
     this.#pump();
   }
@@ -197,7 +284,7 @@ export class Outbox extends EventTarget {
   /** Sends what may be sent: in order per session, but what the server put off lets other kinds of commands pass. */
   #pump(): void {
     clearTimeout(this.#timer);
-    if (this.#closed.signal.aborted) return;
+    if (this.#closed.signal.aborted || this.#held) return;
     const now = Date.now();
     let next = Infinity;
     const behind = new Set<string>();
@@ -209,13 +296,15 @@ export class Outbox extends EventTarget {
       for (const e of this.#own) {
         const { session, command, state } = e.p;
         const kind = `${session} ${command}`;
-        if (state === 'refused' || behind.has(session) || behind.has(kind)) continue;
+        if (state === 'refused' || behind.has(session) || behind.has(kind) || !this.#ours(e)) continue;
         // A full queue of prompts must not hold up the stop, or the answer, that empties it.
         const off = later(e.notBefore);
         behind.add(off ? kind : session);
         if (off) next = Math.min(next, e.notBefore);
         // After a miss one goes ahead to see.
-        else if (e.ready && state === 'waiting' && this.#sends < (this.#misses ? 1 : sendsMax)) void this.#send(e);
+        else if (!e.ready || state !== 'waiting') continue;
+        else if (!this.#sure) return void this.#ask();
+        else if (this.#sends < (this.#misses ? 1 : sendsMax)) void this.#send(e);
       }
     if (next < Infinity) this.#timer = setTimeout(() => this.#pump(), next - now);
   }
@@ -223,10 +312,12 @@ export class Outbox extends EventTarget {
   async #send(e: Entry): Promise<void> {
     this.#sends++;
     this.#set(e, { state: 'sending' });
-    const { key, command, body } = e.p;
+    const { key, command, body, subject } = e.p;
     const { kontaskId, ...choice } = body;
+    // Somebody else may have signed in, in another tab or just now: then the server does not take it.
+    const headers: HeadersInit = subject ? { 'Konlog-Subject': encodeURIComponent(subject) } : {};
     try {
-      const ack = await this.#o.rest.request<Ack>('POST', pathOf(e.p), { body: { ...(command === 'choose' ? choice : body), key } });
+      const ack = await this.#o.rest.request<Ack>('POST', pathOf(e.p), { headers, body: { ...(command === 'choose' ? choice : body), key } });
       this.#misses = 0;
       this.#settle(e, (w) => w.resolve(ack));
     } catch (error) {
@@ -240,7 +331,17 @@ export class Outbox extends EventTarget {
     const now = Date.now();
     const { command, body, time } = e.p;
     const { problem } = error;
-    const { baseMs, maxMs, requestMs } = this.#o.limits;
+    const { requestMs } = this.#o.limits;
+    if (problem.status === 401 && kept(e.p)) {
+      this.#held = true;
+      this.#set(e, { state: 'waiting', problem });
+      return;
+    }
+    if (problem.status === 403 && e.p.subject && !e.doubted) {
+      e.doubted = true;
+      this.#sure = false;
+      return this.#set(e, { state: 'waiting' });
+    }
     if (!problem.retryable || (command === 'stop' && !body.requestId && now - time > requestMs)) {
       if (!kept(e.p)) return this.#settle(e, (w) => w.reject(error));
       this.#set(e, { state: 'refused', problem });
@@ -250,16 +351,25 @@ export class Outbox extends EventTarget {
     }
     const nobody = problem.code === 'unreachable';
     const tries = nobody ? this.#misses : e.tries++;
-    const at = now + Math.min((problem.retryAfter ?? 0) * 1000, retryAfterMax) + Math.random() * Math.min(maxMs, baseMs * 2 ** tries);
-    if (!nobody) {
+    const at = now + this.#pause(problem, tries);
+    if (nobody) this.#missed(at);
+    else {
       this.#misses = 0;
       e.notBefore = at;
-    } else if (this.#retryAt <= now) {
-      // Of several that were under way it is one miss.
-      this.#misses++;
-      this.#retryAt = at;
     }
     this.#set(e, { state: 'waiting', problem });
+  }
+
+  #pause({ retryAfter = 0 }: Problem, tries: number): number {
+    const { baseMs, maxMs } = this.#o.limits;
+    return Math.min(retryAfter * 1000, retryAfterMax) + Math.random() * Math.min(maxMs, baseMs * 2 ** tries);
+  }
+
+  /** Nobody was reached. Of several that were under way it is one miss. */
+  #missed(at: number): void {
+    if (this.#retryAt > Date.now()) return;
+    this.#misses++;
+    this.#retryAt = at;
   }
 
   #settle(e: Entry, tell: (waiter: Entry['waiters'][number]) => void): void {
@@ -291,7 +401,7 @@ export class Outbox extends EventTarget {
   }
 
   #changed(): void {
-    this.#pending = [...this.#own.map((e) => e.p), ...this.#others].sort((a, b) => a.time - b.time);
+    this.#pending = [...this.#own.filter((e) => this.#ours(e)).map((e) => e.p), ...this.#others.filter((p) => this.#mine(p))].sort((a, b) => a.time - b.time);
     this.#time = Math.max(this.#time, this.#pending.at(-1)?.time ?? 0);
     this.dispatchEvent(new CustomEvent('pending', { detail: this.#pending }));
   }

@@ -80,8 +80,8 @@ export class Readers {
     try {
       return await this.#rest.request('GET', '/v1/sessions/' + session);
     } catch (e) {
-      if (!(e instanceof ProblemError) || e.problem.retryable) throw e;
-      const { detail, code } = e.problem;
+      const { retryable, status, detail, code } = (e as ProblemError).problem;
+      if (retryable || status === 401) throw e;
       this.#finish(session, [gone(session, detail, code)]);
       return undefined;
     }

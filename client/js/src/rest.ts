@@ -1,7 +1,7 @@
 // REST calls with the credentials, deadlines and problems that all of the
 // client shares.
 import { ProblemError, type ConnectOptions } from './api.js';
-import type { Blob as Stored, Problem } from './types.js';
+import type { Problem } from './types.js';
 
 /** An upload may take this long: 32 MiB over a slow line. */
 const uploadMs = 600_000;
@@ -16,6 +16,8 @@ interface RestOptions {
   auth?: ConnectOptions['auth'];
   fetch?: typeof fetch;
   requestMs: number;
+  /** Told when the server asks for other credentials than those that there are. */
+  denied?: (problem: Problem) => void;
 }
 
 /** A problem that did not come from konlog. status 0: nothing answered. */
@@ -35,8 +37,9 @@ export class Rest {
     this.#options = options;
   }
 
-  /** Asks for a token anew; those who ask at the same time get the same. Rejects with ProblemError, whatever the function does. */
-  token(): Promise<string | undefined> {
+  /** Asks for a token anew, or for a ticket with it; those who ask at the same time get the same token. Rejects with ProblemError, whatever the function does. */
+  token(ticket?: true): Promise<string | undefined> {
+    if (ticket) return this.#ticket();
     return (this.#asking ??= this.#ask()
       .then((token) => (this.#token = token))
       .finally(() => (this.#asking = undefined)));
@@ -60,13 +63,21 @@ export class Rest {
     if (this.#token === token) this.#token = undefined;
   }
 
-  upload(content: Blob): Promise<Stored> {
-    return this.request('POST', '/v1/blobs', { body: content, timeoutMs: uploadMs });
+  /** What opens a WebSocket once; a token buys it, asked for anew, since the one that is known may be old. */
+  async #ticket(): Promise<string> {
+    await this.token();
+    try {
+      return '&ticket=' + encodeURIComponent((await this.request<{ ticket: string }>('POST', '/v1/tickets', { body: {} })).ticket);
+    } catch (e) {
+      const { status } = (e as ProblemError).problem;
+      if (status === 404 || status === 405) return ''; // a server without credentials
+      throw e;
+    }
   }
 
   /** JSON in and out. Rejects with ProblemError, or with the reason of a signal that was aborted. */
   async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-    const { body, timeoutMs = this.#options.requestMs, signal, ...init } = options;
+    const { body, timeoutMs = body instanceof Blob ? uploadMs : this.#options.requestMs, signal, ...init } = options;
     const abort = new AbortController();
     let stop = (_: unknown) => {};
     // Not left to fetch alone: the function that gives the token may hang as well.
@@ -79,6 +90,7 @@ export class Rest {
       return await Promise.race([stopped, this.#call<T>(method, path, { ...init, signal: abort.signal }, body)]);
     } catch (e) {
       if (signal?.aborted) throw signal.reason;
+      if (e instanceof ProblemError && e.problem.status === 401) this.#options.denied?.(e.problem);
       throw e instanceof ProblemError ? e : new ProblemError(unreachable(`${method} ${path}: ${e instanceof Error ? e.message : e}`));
     } finally {
       clearTimeout(timer);
@@ -88,7 +100,8 @@ export class Rest {
 
   async #call<T>(method: string, path: string, init: RequestInit, body: unknown): Promise<T> {
     const raw = body instanceof Blob;
-    const token = this.#token ?? (await this.token());
+    // Who one is, is asked with the token of now.
+    const token = (path === '/v1/me' ? undefined : this.#token) ?? (await this.token());
     const send = (token: string | undefined) => {
       const headers = new Headers(init.headers);
       if (body !== undefined && !raw) headers.set('Content-Type', 'application/json');

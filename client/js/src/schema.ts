@@ -445,6 +445,87 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks, and what that one may do */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/shells": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a terminal
+         * @description Starts a program in a terminal whose log is a session with the tag `shell`. Needs a credential with `shell` that may write the session.
+         */
+        post: operations["postShell"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tickets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A credential for one WebSocket or event stream
+         * @description It is good once, for 60 seconds, as `?ticket=` where a browser can send no header. It allows at most what the credential does that asks for it.
+         */
+        post: operations["postTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign a browser in: a token for a cookie
+         * @description Only from pages of this server. The cookie is HttpOnly, SameSite=Strict, over TLS Secure, and counts for pages of this server only. Where no credential is asked for none is set.
+         */
+        post: operations["login"];
+        /**
+         * Sign out
+         * @description The cookie, a copy of it, and the streams that it opened end.
+         */
+        delete: operations["logout"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/inbox": {
         parameters: {
             query?: never;
@@ -547,6 +628,26 @@ export interface paths {
         get: operations["streamWebSocketSessions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Copy the database, or what has changed in it
+         * @description For konlog backup and konlog follow. An answer has pages of the database as of one moment, up to 16 MiB. A copy goes through all pages once (from=1, then from=next, until next is 0) and then asks for what has changed since the seq of its first answer (since=SEQ), again and again, each time from the seq of the first answer of the time before. It is a copy of one moment when all that has changed came in one answer. Whoever copies sees everything, so it takes a credential of an administrator. One answer is made at a time; who waits longer than 10 s for it gets 429.
+         */
+        post: operations["copyPages"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1356,6 +1457,12 @@ export interface components {
                 /** @description What would be taken: a head, a seq. */
                 want?: components["schemas"]["id"];
             };
+            /** @description The credential has expired; without another, sent as an auth frame, the connection ends. */
+            auth_expiring?: {
+                /** @constant */
+                type: "auth_expiring";
+                graceMs: number;
+            };
             bye?: {
                 /** @constant */
                 type: "bye";
@@ -1628,12 +1735,48 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** @description What the session keeps, in place of what its scope or the server keeps. A member that is left out comes from there; 0 keeps all. To keep more than the server takes an admin's credential. */
+        keep: {
+            /**
+             * Format: int64
+             * @description Older events go.
+             */
+            ageMs?: number;
+            /**
+             * Format: int64
+             * @description As many stay.
+             */
+            events?: number;
+            /**
+             * Format: int64
+             * @description So many bytes of them stay.
+             */
+            bytes?: number;
+        };
+        keepOrNull: components["schemas"]["keep"] | null;
+        quotaUse: {
+            /** Format: int64 */
+            used: number;
+            /**
+             * Format: int64
+             * @description 0 is no bound.
+             */
+            max: number;
+        };
+        /** @description What the session uses of its quotas, those that are set. Only in the answer for one session. */
+        sessionQuota: {
+            events?: components["schemas"]["quotaUse"];
+            bytes?: components["schemas"]["quotaUse"];
+            scopeSessions?: components["schemas"]["quotaUse"];
+            scopeBytes?: components["schemas"]["quotaUse"];
+        };
         sessionSpec: {
             title?: string | null;
             scope?: string | null;
             tags?: string[] | null;
             /** @description Up to 16 KiB. */
             meta?: Record<string, unknown> | null;
+            retention?: components["schemas"]["keepOrNull"];
         };
         session: {
             id: string;
@@ -1659,6 +1802,8 @@ export interface components {
             notable: number;
             /** @description The agent's own id of the session. */
             agentId?: string;
+            retention?: components["schemas"]["keep"];
+            quota?: components["schemas"]["sessionQuota"];
             /** @description Where a fork's history comes from. */
             forkedFrom?: {
                 session: string;
@@ -1727,6 +1872,8 @@ export interface components {
             serverTime: string;
             draining: boolean;
             writable: boolean;
+            /** @description Are asked for. */
+            credentials: boolean;
             transports: {
                 [key: string]: boolean;
             };
@@ -1747,18 +1894,41 @@ export interface components {
             };
             /** @description The agents that the server runs for sessions whose meta names one as agent. */
             agents: string[];
+            /** @description What is used of the quotas of the whole server. For credentials that may see the metrics, like disk. */
+            quota?: {
+                sessions: components["schemas"]["quotaUse"];
+                bytes: components["schemas"]["quotaUse"];
+                blobBytes: components["schemas"]["quotaUse"];
+            };
+            /** @description The room on the server's disk and its watermarks, 0 for none. */
+            disk?: {
+                /** Format: int64 */
+                freeBytes: number;
+                /** Format: int64 */
+                totalBytes: number;
+                /** Format: int64 */
+                warnBytes: number;
+                /** Format: int64 */
+                reserveBytes: number;
+                /** @description It is filling up. */
+                warned: boolean;
+                /** @description Appends are refused with disk_low. */
+                low: boolean;
+            };
         };
         problem: {
             type: string;
             title: string;
             status: number;
             /** @enum {unknown} */
-            code: "batch_too_large" | "blob_not_found" | "blob_too_large" | "corrupt" | "digest_mismatch" | "range_not_satisfiable" | "event_too_large" | "head_moved" | "host_not_allowed" | "internal" | "interrupted" | "invalid_event" | "invalid_frame" | "invalid_json" | "invalid_query" | "invalid_session" | "invalid_session_body" | "invalid_type" | "invalid_utf8" | "invalid_webhook" | "key_conflict" | "method_not_allowed" | "not_found" | "origin_not_allowed" | "producer_fenced" | "producer_gap" | "session_required" | "turn_open" | "turn_ended" | "no_turn" | "turn_not_found" | "too_many_prompts" | "question_answered" | "question_not_found" | "kontask_not_found" | "kontask_elsewhere" | "choice_not_found" | "queue_full" | "request_timeout" | "request_too_large" | "reserved_type" | "restore_gap" | "session_closed" | "session_exists" | "session_not_found" | "shutting_down" | "storage_failed" | "storage_full" | "too_many_connections" | "too_many_subscriptions" | "too_many_webhooks" | "transport_disabled" | "unknown_command" | "unsupported_content_encoding" | "unsupported_media_type" | "upgrade_required" | "url_too_long" | "webhook_not_found" | "webhook_url_refused";
+            code: "batch_too_large" | "blob_not_found" | "blob_too_large" | "corrupt" | "digest_mismatch" | "range_not_satisfiable" | "event_too_large" | "head_moved" | "host_not_allowed" | "internal" | "interrupted" | "invalid_event" | "invalid_frame" | "invalid_json" | "invalid_query" | "invalid_session" | "invalid_session_body" | "invalid_type" | "invalid_utf8" | "unauthorized" | "forbidden" | "too_many_tickets" | "invalid_webhook" | "key_conflict" | "method_not_allowed" | "not_found" | "origin_not_allowed" | "producer_fenced" | "producer_gap" | "session_required" | "turn_open" | "turn_ended" | "no_turn" | "turn_not_found" | "too_many_prompts" | "question_answered" | "question_not_found" | "kontask_not_found" | "kontask_elsewhere" | "choice_not_found" | "queue_full" | "request_timeout" | "request_too_large" | "reserved_type" | "restore_gap" | "session_closed" | "session_exists" | "session_not_found" | "shutting_down" | "storage_failed" | "storage_full" | "disk_low" | "quota_exceeded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "too_many_subscriptions" | "too_many_webhooks" | "too_many_shells" | "invalid_shell" | "shell_failed" | "shell_disabled" | "transport_disabled" | "unknown_command" | "unsupported_content_encoding" | "unsupported_media_type" | "upgrade_required" | "url_too_long" | "webhook_not_found" | "webhook_url_refused";
             detail: string;
             instance: string;
             requestId: string;
             /** @description The same request may succeed later. */
             retryable: boolean;
+            /** @description Of rate_limited, too_many_connections and too_many_sessions: the setting limits.NAME that refused it. */
+            limit?: string;
             /**
              * Format: int64
              * @description head_moved, restore_gap: the head.
@@ -1789,6 +1959,37 @@ export interface components {
                 count: number;
             };
         };
+        me: {
+            /** @description Whose read marks are kept. */
+            subject: string;
+            /** @description Patterns of sessions, with `*` and `?`. */
+            read: string[];
+            write: string[];
+            admin: boolean;
+            metrics: boolean;
+            shell: boolean;
+            /**
+             * Format: date-time
+             * @description Left out: never.
+             */
+            expiresAt?: string;
+        };
+        /** @description What a credential is shown of a session, or a kontask, that it may change and not read. */
+        nameOnly: {
+            id: string;
+            /** @description Of a kontask. */
+            session?: string;
+        };
+        /** @description What who has no credential is told, where one is asked for. */
+        stranger: {
+            /** @constant */
+            protocol: 1;
+            /** @constant */
+            credentials: true;
+            transports: {
+                [key: string]: boolean;
+            };
+        };
         newSession: {
             id?: string;
             title?: string | null;
@@ -1796,6 +1997,7 @@ export interface components {
             tags?: string[] | null;
             /** @description Up to 16 KiB. */
             meta?: Record<string, unknown> | null;
+            retention?: components["schemas"]["keepOrNull"];
         };
     };
     responses: {
@@ -1906,7 +2108,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["session"];
+                    "application/json": components["schemas"]["session"] | components["schemas"]["nameOnly"];
                 };
             };
             409: components["responses"]["problem"];
@@ -1959,7 +2161,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["session"];
+                    "application/json": components["schemas"]["session"] | components["schemas"]["nameOnly"];
                 };
             };
             /** @description Created. */
@@ -1968,7 +2170,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["session"];
+                    "application/json": components["schemas"]["session"] | components["schemas"]["nameOnly"];
                 };
             };
             default: components["responses"]["problem"];
@@ -2018,7 +2220,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["session"];
+                    "application/json": components["schemas"]["session"] | components["schemas"]["nameOnly"];
                 };
             };
             default: components["responses"]["problem"];
@@ -2080,7 +2282,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["session"];
+                    "application/json": components["schemas"]["session"] | components["schemas"]["nameOnly"];
                 };
             };
             default: components["responses"]["problem"];
@@ -2981,6 +3183,140 @@ export interface operations {
             default: components["responses"]["problem"];
         };
     };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The credential. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["me"];
+                };
+            };
+            default: components["responses"]["problem"];
+        };
+    };
+    postShell: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Left out, a new one named `shell-…`. */
+                    session?: string;
+                    /** @description The words of the command; left out, the server's own. */
+                    command?: string[];
+                    dir?: string;
+                    cols?: number;
+                    rows?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The terminal runs. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        session: string;
+                    };
+                };
+            };
+            default: components["responses"]["problem"];
+        };
+    };
+    postTicket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Only for these; `_feed` is the feed of all that may be read. Left out, for all that the credential reaches. */
+                    sessions?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The ticket. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        ticket: string;
+                        /** Format: date-time */
+                        expiresAt: string;
+                    };
+                };
+            };
+            default: components["responses"]["problem"];
+        };
+    };
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    token: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Signed in. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["me"];
+                };
+            };
+            default: components["responses"]["problem"];
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["problem"];
+        };
+    };
     getInbox: {
         parameters: {
             query?: {
@@ -3236,6 +3572,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: components["responses"]["problem"];
+        };
+    };
+    copyPages: {
+        parameters: {
+            query?: {
+                /** @description Of the answers before. Another instance than the server's is answered with restart. */
+                instance?: string;
+                /** @description Only pages that may have changed after the answer with this seq. */
+                since?: number;
+                /** @description The first page wanted; pages are numbered from 1. */
+                from?: number;
+                /** @description How many pages to look at, with since how many to send at most. */
+                count?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description A line of JSON (instance, restart, seq, pages, pageSize, next, count, sha256), then count times a page number (4 bytes, big-endian) and a page. sha256 is that of all behind the line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.konlog.pages": string;
+                };
             };
             default: components["responses"]["problem"];
         };
@@ -3960,7 +4330,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["realtime"];
+                    "application/json": components["schemas"]["realtime"] | components["schemas"]["stranger"];
                 };
             };
             default: components["responses"]["problem"];

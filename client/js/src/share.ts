@@ -5,7 +5,7 @@
 import type { ConnectionState, SubscribeOptions } from './api.js';
 import { hold, platformLocks, type Locks } from './lock.js';
 import type { Reader, Source } from './source.js';
-import type { Frame, LogEvent } from './types.js';
+import type { Frame, LogEvent, Problem } from './types.js';
 
 /** Followers look this often whether the leader answers. */
 export const beatMs = 1_500;
@@ -19,18 +19,20 @@ export const windowMax = 16 << 20;
 export const itemsMax = 500;
 
 /** Pages of another version say other things, so they have a channel and a leader of their own. */
-const version = 1;
+const version = 2;
 
 type Items = readonly (LogEvent | Frame)[];
 
 /** Of a follower. `here` asks for a `lead`; all say how much was taken since the last one. */
 interface Word {
-  t: 'here' | 'bye' | 'retry' | 'stop' | 'read';
+  t: 'here' | 'bye' | 'retry' | 'deny' | 'stop' | 'read';
   tab: string;
   took: number;
   address: string;
   session: string;
   at: SubscribeOptions;
+  /** Of deny. */
+  problem?: Problem | undefined;
 }
 
 /** Of the leader. `to`: that tab is not known, it is to say what it reads. */
@@ -156,6 +158,11 @@ class Shared implements Source {
     else this.#say('retry');
   }
 
+  deny(problem: Problem): void {
+    if (this.#source) this.#source.deny(problem);
+    else this.#say('deny', '', '', {}, problem);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#say('bye');
@@ -186,11 +193,11 @@ class Shared implements Source {
     }
   }
 
-  #say(t: Word['t'], address = '', session = '', at = {}): void {
+  #say(t: Word['t'], address = '', session = '', at = {}, problem?: Problem): void {
     if (this.#source || this.#closed) return;
     const took = this.#took;
     this.#took = 0;
-    this.#post({ t, tab: this.#tab, took, address, session, at });
+    this.#post({ t, tab: this.#tab, took, address, session, at, problem });
   }
 
   #beat(): void {
@@ -320,6 +327,7 @@ class Shared implements Source {
     const known = this.#tabs.get(tab);
     if (m.t === 'bye') return this.#drop(tab);
     if (m.t === 'retry') this.#source?.reconnect();
+    if (m.t === 'deny' && m.problem) this.#source?.deny(m.problem);
     if (!known) {
       this.#tabs.set(tab, { owed: 0, idle: 0, reads: new Map() });
       return this.#announce(tab);

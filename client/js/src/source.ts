@@ -1,7 +1,7 @@
 // Where a subscription's messages come from: this tab's own link to the
 // server (link.ts), or the tab that has one (share.ts).
 import type { ConnectionState, SubscribeOptions } from './api.js';
-import type { Frame, LogEvent } from './types.js';
+import type { Frame, LogEvent, Problem } from './types.js';
 
 export interface Source {
   readonly state: ConnectionState;
@@ -10,6 +10,8 @@ export interface Source {
   follow(reader: Reader): () => void;
   /** Tries again now instead of waiting. */
   reconnect(): void;
+  /** The server asks for other credentials: nothing is tried until reconnect, and every reader stays where it is. */
+  deny(problem: Problem): unknown;
   close(): void;
 }
 

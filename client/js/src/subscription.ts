@@ -1,5 +1,5 @@
 import { ProblemError, type Message, type SubscribeOptions, type Subscription } from './api.js';
-import type { Feed } from './feed.js';
+import type { Feed, iterate as Iterate } from './feed.js';
 import { Guard } from './guard.js';
 import type { Reader } from './source.js';
 import type { Item } from './transports/transport.js';
@@ -24,18 +24,9 @@ export function problemOf({ session = '', code, detail, retryable }: Omit<Frames
   return { type: 'about:blank', title: 'konlog', status: 0, code: code as Problem['code'], detail, instance: session, requestId: '', retryable };
 }
 
-/** Iterates over a feed, which is loaded with the first of them, and keeps it among `feeds` meanwhile. */
-export async function* iterate(follow: Follow, max: number, feeds: Set<Feed>, begin: (feed: Feed) => void): AsyncGenerator<LogEvent> {
-  const { Feed } = await import('./feed.js');
-  const feed = new Feed(follow, max);
-  feeds.add(feed);
-  begin(feed);
-  try {
-    yield* feed;
-  } finally {
-    feed.end();
-    feeds.delete(feed);
-  }
+/** Iterates over a feed, which is loaded with the first of them. */
+export async function* iterate(...of: Parameters<typeof Iterate>): AsyncGenerator<LogEvent> {
+  yield* (await import('./feed.js')).iterate(...of);
 }
 
 /** One reader of one session: shows what its guard lets pass. */

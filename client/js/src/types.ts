@@ -34,6 +34,17 @@ export type Problem = Omit<Schemas['problem'], 'code'> & {
   /** Seconds after which the server wants to be asked again. */
   retryAfter?: number;
 };
+/** Whom the server takes a client for, and what it may do. read, write: patterns of session ids, * any run of characters, ? one. */
+export interface Me {
+  subject: string;
+  read: string[];
+  write: string[];
+  admin: boolean;
+  metrics: boolean;
+  shell: boolean;
+  /** When the credential ends; left out when it does not. */
+  expiresAt?: string;
+}
 export type Realtime = Schemas['realtime'];
 export type Draft = Schemas['draft'];
 

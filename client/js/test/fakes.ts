@@ -170,7 +170,7 @@ export function world(options: WorldOptions = {}): World {
     refuse: () => {},
     request: async () => (await w.asked, { head: 100, floor: 1 }) as never,
   };
-  w.link = new Link({ base: 'http://h', rest, secured: false, env, limits: { ...defaults, ...options.limits }, transport: options.transport, transports: { ws: open('ws'), sse: open('sse'), poll: open('poll') } });
+  w.link = new Link({ base: 'http://h', rest, env, limits: { ...defaults, ...options.limits }, transport: options.transport, transports: { ws: open('ws'), sse: open('sse'), poll: open('poll') } });
   w.link.onState((s) => w.states.push(s));
   return w;
 }

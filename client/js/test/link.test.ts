@@ -1,6 +1,7 @@
 // Which transport, when, and why: by a clock and carriers that do what is said.
 import { describe, expect, test } from 'vitest';
-import type { TransportName } from '../src/types.js';
+import type { Item } from '../src/transports/transport.js';
+import type { Problem, TransportName } from '../src/types.js';
 import { eventOf, helloOf, memoryStorage, reader, world, type FakeCarrier, type World } from './fakes.js';
 
 /** What a carrier of a blocked transport does. */
@@ -547,4 +548,75 @@ test('what is read apart and falls silent is read anew', async () => {
   w.link.follow(reader('_feed'));
   await w.clock.go(60_000);
   expect(w.carriers.map((c) => [c.transport, c.closed, [...c.places.keys()].join()])).toEqual([['ws', false, 's,_feed'], ['poll', true, '_feed']]);
+});
+
+describe('a server that wants other credentials', () => {
+  const problem = { status: 401, code: 'unauthorized', detail: 'sign in' } as unknown as Problem;
+  const denied = (w: World) => w.last.end('denied', { problem });
+
+  test('is asked no more, whatever time passes and the network does, until somebody says so', async () => {
+    const w = world();
+    const r = await start(w, { ws: 'works' });
+    w.last.items(eventOf(1));
+    denied(w);
+    await w.clock.go(0);
+    expect(w.link.state).toMatchObject({ phase: 'unauthorized', problem });
+    const before = [w.carriers.length, w.checks];
+    w.signal('wake');
+    w.signal('online');
+    w.link.follow(reader('t'));
+    await w.clock.go(3_600_000);
+    expect([w.carriers.length, w.checks]).toEqual(before);
+    expect([w.clock.waiting, w.link.state.phase]).toEqual([0, 'unauthorized']);
+    w.link.reconnect();
+    await w.clock.go(0);
+    expect(w.last.places.get('s')).toMatchObject({ after: 1 });
+    expect([...w.last.places.keys()]).toEqual(['s', 't']);
+    expect(w.link.state).toMatchObject({ phase: 'live', transport: 'ws' });
+    expect(w.link.state.problem).toBeUndefined();
+    expect(r.got.filter((i) => i.type === 'error' || i.type === 'bye')).toEqual([]);
+  });
+
+  test('is found out behind a WebSocket that fails without a word', async () => {
+    const w = world();
+    w.answer = { status: 401, code: 'unauthorized' };
+    await start(w, { ws: 'fails' });
+    expect(w.link.state).toMatchObject({ phase: 'unauthorized', transport: 'ws', problem: { code: 'unauthorized' } });
+    expect(w.carriers).toHaveLength(1);
+  });
+
+  test('is known from a request of somebody else too, and lets go of what stands', async () => {
+    const w = world();
+    await start(w, { ws: 'works' });
+    w.link.deny(problem);
+    expect([w.last.closed, w.link.state.phase]).toEqual([true, 'unauthorized']);
+    w.link.deny({ ...problem, status: 403 });
+    w.link.reconnect();
+    await w.clock.go(0);
+    expect(w.link.state.phase).toBe('live');
+    w.link.deny({ ...problem, status: 403 });
+    expect(w.link.state.phase).toBe('live');
+  });
+
+  test('and nobody who reads: a reader later asks nothing either, and reconnect clears it', async () => {
+    const w = world();
+    w.link.deny(problem);
+    w.script.ws = does.works;
+    w.link.follow(reader());
+    await w.clock.go(60_000);
+    expect(w.carriers).toHaveLength(0);
+    w.link.reconnect();
+    await w.clock.go(0);
+    expect(w.link.state.phase).toBe('live');
+  });
+
+  test('that says so to what is read apart stops all of it', async () => {
+    const w = world();
+    await start(w, { ws: 'works' });
+    w.last.items({ type: 'error', session: 's', code: 'transport_disabled', detail: '', retryable: false } as Item);
+    await w.clock.go(0);
+    expect(w.last.transport).toBe('poll');
+    denied(w);
+    expect(w.link.state.phase).toBe('unauthorized');
+  });
 });

@@ -508,3 +508,184 @@ describe('odd moments', () => {
     await box.add({ session: 's1', command: 'prompt', body: { text: 'a' } });
   });
 });
+
+describe('a server that knows its users', () => {
+  /** The same server for all boxes of a test: who is signed in, and what was sent as whom. */
+  class Users extends FakeRest {
+    who: string | undefined = 'alice';
+    asked = 0;
+    readonly sent: [text: unknown, as: string | undefined, key: unknown][] = [];
+    status = 401;
+    forbids = false;
+    /** What the next one is told who asks, whoever is signed in: another tab was quicker. */
+    stale: string[] = [];
+    override request<T>(_: string, path: string, options: { body?: unknown; headers?: HeadersInit } = {}): Promise<T> {
+      const refused = () => Promise.reject(new ProblemError({ ...unreachable('no', this.status, false), code: (this.status === 401 ? 'unauthorized' : 'not_found') as Problem['code'] }));
+      if (path === '/v1/me') {
+        this.asked++;
+        return this.who === undefined ? refused() : Promise.resolve({ subject: this.stale.shift() ?? this.who } as T);
+      }
+      if (this.who === undefined && this.status === 401) return refused();
+      const body = options.body as Record<string, unknown>;
+      const meant = new Headers(options.headers).get('Konlog-Subject');
+      if (this.forbids || (meant !== null && decodeURIComponent(meant) !== this.who)) return Promise.reject(new ProblemError({ ...unreachable('not you', 403, false), code: 'forbidden' as Problem['code'] }));
+      this.sent.push([body['text'], this.who, body['key']]);
+      return Promise.resolve({ session: 's1', id: this.sent.length, duplicate: false } as T);
+    }
+  }
+  const texts = (rest: Users) => rest.sent.map(([text, as]) => [text, as]);
+  const made = (rest: Users, more: Partial<Parameters<typeof outbox>[0]> = {}) => outbox({ rest: rest as FakeRest, named: true, ...more });
+
+  it('is asked once who is here, and then each command goes at once', async () => {
+    const rest = new Users();
+    const box = made(rest);
+    await settled();
+    expect(rest.asked).toBe(0); // nothing is to be sent
+    for (const text of ['a', 'b', 'c']) await box.add(prompt(text));
+    expect([texts(rest), rest.asked]).toEqual([[['a', 'alice'], ['b', 'alice'], ['c', 'alice']], 1]);
+  });
+
+  it.each([401, 404])('a prompt waits while nobody is signed in (401), and not for a server without users (404): %i', async (status) => {
+    const rest = new Users();
+    Object.assign(rest, { who: undefined, status });
+    const box = made(rest);
+    const ack = box.add(prompt('a'));
+    await settled();
+    expect(rest.sent.length).toBe(status === 404 ? 1 : 0);
+    if (status === 404) return void (await ack);
+    const before = rest.asked;
+    await new Promise((done) => setTimeout(done, 40)); // four of the longest waits
+    expect([rest.asked, states(box)]).toEqual([before, [['a', 'waiting']]]);
+    rest.who = 'alice';
+    box.flush();
+    await ack;
+    expect(texts(rest)).toEqual([['a', 'alice']]);
+  });
+
+  it('what was typed before the sign-in ran out is sent once, after the next, in order', async () => {
+    const rest = new Users();
+    const box = made(rest, { disk: new FakeStore(), locks: new FakeLocks() });
+    await box.add(prompt('before'));
+    rest.who = undefined;
+    const later = ['one', 'two', 'three'].map((text) => box.add(prompt(text)));
+    await settled();
+    expect(states(box)).toEqual([['one', 'waiting'], ['two', 'waiting'], ['three', 'waiting']]);
+    expect(box.pending.map((p) => p.subject)).toEqual(['alice', 'alice', 'alice']);
+    rest.who = 'alice';
+    box.flush();
+    box.flush();
+    await Promise.all(later);
+    expect(texts(rest).slice(1)).toEqual([['one', 'alice'], ['two', 'alice'], ['three', 'alice']]);
+    expect(box.pending).toEqual([]);
+  });
+
+  it('is never sent as somebody else, who does not see it either; it waits for its own', async () => {
+    const rest = new Users();
+    const disk = new FakeStore();
+    const box = made(rest, { disk, locks: new FakeLocks() });
+    await box.add(prompt('known'));
+    rest.who = undefined;
+    void box.add(prompt('of alice'));
+    await settled();
+    rest.who = 'bob';
+    box.flush();
+    await settled();
+    expect([texts(rest), box.pending]).toEqual([[['known', 'alice']], []]);
+    await box.add(prompt('of bob'));
+    rest.who = 'alice';
+    box.flush();
+    await settled();
+    await settled();
+    expect(texts(rest)).toEqual([['known', 'alice'], ['of bob', 'bob'], ['of alice', 'alice']]);
+    expect(disk.rows.size).toBe(0);
+  });
+
+  it('goes to nobody else either when they sign in between the question who it is and the command: the server compares', async () => {
+    const rest = new Users();
+    const box = made(rest, { disk: new FakeStore(), locks: new FakeLocks() });
+    rest.who = 'bøb / %41';
+    rest.stale = ['alice'];
+    void box.add(prompt('of alice'));
+    await settled();
+    await settled();
+    expect([texts(rest), box.pending, rest.asked]).toEqual([[], [], 2]);
+    rest.who = 'alice';
+    box.flush();
+    await settled();
+    expect(texts(rest)).toEqual([['of alice', 'alice']]);
+    rest.who = 'bøb / %41';
+    box.flush();
+    await box.add(prompt('of him'));
+    expect(texts(rest).at(-1)).toEqual(['of him', 'bøb / %41']);
+  });
+
+  it('that forbids it has refused it, once it is sure who asked', async () => {
+    const rest = new Users();
+    rest.forbids = true;
+    const box = made(rest);
+    await expect(box.add(prompt('a'))).rejects.toMatchObject({ problem: { code: 'forbidden' } });
+    expect([states(box), rest.asked]).toEqual([[['a', 'refused']], 2]);
+  });
+
+  it('is kept apart on disk too: the next page, of somebody else, leaves it alone, and a later one of its own sends it', async () => {
+    const rest = new Users();
+    const disk = new FakeStore();
+    const locks = new FakeLocks();
+    const first = made(rest, { disk, locks, tab: 'first' });
+    await first.add(prompt('known'));
+    rest.who = undefined;
+    void first.add(prompt('of alice'));
+    await settled();
+    first.close();
+    locks.gone('first');
+    rest.who = 'bob';
+    const second = made(rest, { disk, locks, tab: 'second' });
+    second.flush();
+    await second.add(prompt('of bob'));
+    await settled();
+    expect([texts(rest).slice(1), second.pending]).toEqual([[['of bob', 'bob']], []]);
+    rest.who = 'alice';
+    second.flush();
+    // Somebody types, so that it is asked who it is: the page was bob's until then.
+    await second.add(prompt('again alice'));
+    await settled();
+    await settled();
+    expect(texts(rest).slice(2).map((t) => t.join(' ')).sort()).toEqual(['again alice alice', 'of alice alice']);
+    expect(disk.rows.size).toBe(0);
+  });
+
+  it('what an earlier page wrote down before anybody was known is sent by nobody without a word from them', async () => {
+    const rest = new Users();
+    const disk = new FakeStore();
+    disk.rows.set('k', { key: 'k', session: 's1', command: 'prompt', body: { text: 'whose?' }, time: 1, state: 'waiting', stored: true, tab: 'gone' });
+    const box = made(rest, { disk, locks: new FakeLocks() });
+    await settled();
+    expect(texts(rest)).toEqual([]);
+    expect(box.pending).toMatchObject([{ key: 'k', state: 'refused', subject: 'alice', problem: { detail: expect.stringContaining('alice') } }]);
+    box.retry('k');
+    await settled();
+    expect(texts(rest)).toEqual([['whose?', 'alice']]);
+  });
+
+  it('without users is as ever: what an earlier page left is sent, with its key, and bears no name', async () => {
+    const rest = new Users();
+    rest.who = 'local';
+    const disk = new FakeStore();
+    disk.rows.set('k', { key: 'k', session: 's1', command: 'prompt', body: { text: 'left' }, time: 1, state: 'waiting', stored: true, tab: 'gone' });
+    const box = made(rest, { disk, locks: new FakeLocks() });
+    await settled();
+    disk.gate = new Promise(() => {});
+    void box.add(prompt('next'));
+    expect(box.pending.map((p) => 'subject' in p)).toEqual([false]);
+    expect(rest.sent).toEqual([['left', 'local', 'k']]);
+  });
+
+  it('that is not reached when it is asked who is here is asked again, at growing distance', async () => {
+    const rest = new Users();
+    let misses = 3;
+    const asked = rest.request.bind(rest);
+    rest.request = <T,>(method: string, path: string, options?: { body?: unknown }) => (path === '/v1/me' && misses-- > 0 ? Promise.reject(new ProblemError(unreachable('away'))) : asked<T>(method, path, options)) as Promise<T>;
+    await made(rest).add(prompt('a'));
+    expect([texts(rest), misses]).toEqual([[['a', 'alice']], -1]);
+  });
+});

@@ -27,6 +27,7 @@ const prints: Record<string, (string | RegExp)[]> = {
   dropPending: ['waiting Go on', 'sending Go on'],
   downgrade: [/live (ws|sse)/],
   readToken: ['1\n'],
+  signIn: ['local may write to *'],
   openSession: [/^r1 ended \[.*'text'.*\]/m],
 };
 

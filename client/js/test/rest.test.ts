@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ProblemError } from '../src/api.js';
 import { Rest } from '../src/rest.js';
+import type { Blob as Stored } from '../src/types.js';
 import { startServer } from './rig.js';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -144,7 +145,7 @@ describe('against the real server', () => {
     const server = await startServer();
     try {
       const rest = new Rest(new URL(server.url), { requestMs: 5_000 });
-      const blob = await rest.upload(new Blob(['hello'], { type: 'text/x-own' }));
+      const blob = await rest.request<Stored>('POST', '/v1/blobs', { body: new Blob(['hello'], { type: 'text/x-own' }) });
       expect(blob).toMatchObject({ sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824', bytes: 5, contentType: 'text/x-own' });
       expect(await (await fetch(server.url + blob.url)).text()).toBe('hello');
       expect((await refused(rest.request('GET', '/v1/sessions/none'))).code).toBe('session_not_found');

@@ -57,6 +57,8 @@ export interface Draft {
 export interface Server {
   readonly url: string;
   readonly port: number;
+  /** Go with each call of this rig. */
+  readonly headers: Record<string, string>;
   /** Appends, and returns the id of the last one. */
   append(session: string, events: Draft[]): Promise<number>;
   /** A REST call; rejects when it is refused. */
@@ -77,6 +79,7 @@ export async function startServer(flags: string[] = []): Promise<Server> {
   const port = await freePort();
   const dir = await mkdtemp(path.join(tmpdir(), 'konlog-client-'));
   const url = `http://127.0.0.1:${port}`;
+  const headers: Record<string, string> = {};
   let child: ChildProcess | undefined;
 
   async function start(now = flags): Promise<void> {
@@ -105,10 +108,10 @@ export async function startServer(flags: string[] = []): Promise<Server> {
   }
 
   async function call<T>(method: string, route: string, body?: unknown): Promise<T> {
-    const init: RequestInit = { method };
+    const init: RequestInit = { method, headers };
     if (body !== undefined) {
       init.body = JSON.stringify(body);
-      init.headers = { 'content-type': 'application/json' };
+      init.headers = { ...headers, 'content-type': 'application/json' };
     }
     const answer = await fetch(url + route, init);
     const text = await answer.text();
@@ -120,6 +123,7 @@ export async function startServer(flags: string[] = []): Promise<Server> {
   return {
     url,
     port,
+    headers,
     call,
     start,
     kill: () => end('SIGKILL'),

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConnectionState } from '../src/api.js';
 import { hold } from '../src/lock.js';
+import type { Problem } from '../src/types.js';
 import { goneBeats, missedMax, share, windowMax } from '../src/share.js';
 import { Browser, FakeLocks, seeded, TestLink, TestReader, type Tab } from './tabs.js';
 
@@ -342,7 +343,7 @@ describe('where the platform fails', () => {
     const [browser, a, b] = await opened(2);
     const reader = browser.read(b!, 's1');
     await browser.settle();
-    expect(new Set(browser.said.map((s) => s.name))).toEqual(new Set(['konlog:1:test']));
+    expect(new Set(browser.said.map((s) => s.name))).toEqual(new Set(['konlog:2:test']));
     for (const message of [null, 7, {}, { t: 'new' }, { t: 'batch', lead: 'x', to: [], json: '[' }]) {
       const stranger = new BrowserTab(browser);
       stranger.say(message);
@@ -352,6 +353,23 @@ describe('where the platform fails', () => {
     await browser.deliver();
     expect(reader.got).toEqual(upTo(2));
     expect(a!.source.state.phase).toBe('live');
+  });
+
+  it('that the server wants other credentials reaches all tabs, whoever heard it, and so does that somebody signed in', async () => {
+    const [browser, a, b, c] = await opened(3);
+    const problem = { status: 401, code: 'unauthorized', detail: 'sign in' } as unknown as Problem;
+    const all = () => [a!, b!, c!].map((tab) => [tab.source.state.phase, tab.source.state.problem]);
+    for (const tab of [b!, a!]) {
+      tab.source.deny(problem);
+      await browser.settle();
+      expect(all()).toEqual(Array(3).fill(['unauthorized', problem]));
+      c!.source.reconnect();
+      await browser.settle();
+      expect(a!.links[0]!.reconnects).toBe(tab === b ? 1 : 2);
+      a!.links[0]!.show({ phase: 'live', transport: 'ws', attempt: 0 });
+      await browser.settle();
+      expect(all()).toEqual(Array(3).fill(['live', undefined]));
+    }
   });
 
   it('close ends it: no timer, lock or listener is left', async () => {

@@ -5,7 +5,7 @@ import type { ConnectionState, SubscribeOptions } from '../src/api.js';
 import type { Locks } from '../src/lock.js';
 import { share, type Channel, type ShareEnv } from '../src/share.js';
 import type { Reader, Source } from '../src/source.js';
-import type { Frame, LogEvent } from '../src/types.js';
+import type { Frame, LogEvent, Problem } from '../src/types.js';
 
 /** Numbers in [0, 1) that are the same for the same seed. */
 export function seeded(seed: number): () => number {
@@ -151,6 +151,10 @@ export class TestLink implements Source {
   reconnect(): void {
     this.reconnects++;
     this.cut();
+  }
+
+  deny(problem: Problem): void {
+    this.show({ ...this.state, phase: 'unauthorized', problem });
   }
 
   /** The connection breaks: everybody is asked for the position anew. */

@@ -82,13 +82,152 @@ describe('a token', () => {
     expect(phases).not.toContain('waiting');
   });
 
-  test('that is refused again and again is waited with, and no transport is blamed', async () => {
+  test.each(['sse', 'poll', 'ws'] as const)('that is refused twice is the end of trying over %s, and no transport is blamed; reconnect goes on at the cursor', async (transport) => {
     let asked = 0;
-    const url = await serve((_, r) => json(r, 401, { code: 'unauthorized', detail: 'who are you?' }));
-    const { c } = client(url, { WebSocket: undefined, auth: () => `t${++asked}`, limits: { maxMs: 30 } });
-    await until('some attempts', () => asked > 10);
-    expect(c.state).toMatchObject({ transport: 'sse', trouble: 'who are you?' });
-    expect(c.state.attempt).toBeGreaterThan(2);
+    let requests = 0;
+    let good = false;
+    const url = await serve(
+      (q, r) => {
+        requests++;
+        if (!good) return json(r, 401, { code: 'unauthorized', status: 401, detail: 'who are you?' });
+        if (q.url === '/v1/tickets') return json(r, 201, { ticket: 'k' });
+        if (q.url!.includes('/events')) return json(r, 200, page(q, after(q) + 2));
+        stream(r).write(say(helloOf('s', 'sse', { after: after(q), head: 9, through: 9 }), eventOf(after(q) + 1), eventOf(after(q) + 2)));
+      },
+      (socket) => socket.on('message', (m) => {
+        const { after: from } = JSON.parse(String(m)) as { after: number };
+        socket.send([helloOf('s', 'websocket', { after: from, head: 9, through: 9 }), eventOf(from + 1), eventOf(from + 2)].map((i) => JSON.stringify(i)).join('\n'));
+      }),
+    );
+    const options = transport === 'sse' ? { WebSocket: undefined } : { transport };
+    const { c, got } = client(url, { ...options, auth: () => `t${++asked}`, limits: { maxMs: 2 } });
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    expect(c.state).toMatchObject({ transport, problem: { status: 401, code: 'unauthorized', detail: 'who are you?' } });
+    expect(c.state.retryAt).toBeUndefined();
+    expect(asked).toBeLessThanOrEqual(3);
+    const before = requests;
+    const other = c.session('another');
+    await new Promise((done) => setTimeout(done, 60)); // thirty of the longest waits
+    expect(requests).toBe(before);
+    other.close();
+    good = true;
+    c.reconnect();
+    await until('the events', () => got.length >= 2);
+    expect(got.slice(0, 2).map((e) => e.id)).toEqual([1, 2]);
+    expect(c.state).toMatchObject({ phase: 'live', transport });
+    expect(c.state.problem).toBeUndefined();
+  });
+
+  test('that expires in mid-stream and is not renewed leaves the reader where it is, over a sign-in', async () => {
+    let good = 'Bearer old';
+    let mine = 'old';
+    const seen: number[] = [];
+    const open: ServerResponse[] = [];
+    const url = await serve((q, r) => {
+      if (q.headers.authorization !== good) return json(r, 401, { code: 'unauthorized', status: 401, detail: 'expired' });
+      const from = after(q);
+      seen.push(from);
+      stream(r).write(say(helloOf('s', 'sse', { after: from, head: from + 3, through: from + 3 }), eventOf(from + 1), eventOf(from + 2), eventOf(from + 3)));
+      open.push(r);
+    });
+    const { c, got } = client(url, { transport: 'sse', auth: () => mine });
+    await until('the first part', () => got.length === 3);
+    good = 'Bearer new';
+    open[0]!.end(say({ type: 'bye', reason: 'unauthorized', reconnectMs: 0 }));
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    mine = 'new';
+    c.reconnect();
+    await until('the second part', () => got.length === 6);
+    expect(got.map((e) => e.id)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(seen).toEqual([0, 3]);
+  });
+
+  test('that a REST call finds refused stops the streams as well', async () => {
+    let good = true;
+    const url = await serve((_, r) => {
+      if (!good) return json(r, 401, { code: 'unauthorized', status: 401, detail: 'revoked' });
+      stream(r).write(say(helloOf('s', 'sse'), eventOf(1)));
+    });
+    const { c, got } = client(url, { transport: 'sse', auth: 't' });
+    await until('the event', () => got.length === 1);
+    good = false;
+    await expect(c.get('/v1/sessions')).rejects.toMatchObject({ problem: { code: 'unauthorized' } });
+    expect(c.state).toMatchObject({ phase: 'unauthorized', problem: { detail: 'revoked' } });
+    good = true;
+    c.reconnect();
+    await until('live again', () => c.state.phase === 'live');
+  });
+
+  test('that is about to expire is renewed on the WebSocket, which stands', async () => {
+    const said: { type: string; token?: string; ref?: string }[] = [];
+    let opened = 0;
+    const url = await serve(
+      (q, r) => (q.url === '/v1/tickets' ? json(r, 201, { ticket: 'k' }) : json(r, 426, { code: 'upgrade_required' })),
+      (socket) => {
+        opened++;
+        socket.on('message', (m) => {
+          const frame = JSON.parse(String(m)) as (typeof said)[number];
+          said.push(frame);
+          if (frame.type === 'subscribe') {
+            socket.send([helloOf('s', 'websocket', { head: 3, through: 1 }), eventOf(1)].map((i) => JSON.stringify(i)).join('\n'));
+            socket.send(JSON.stringify({ type: 'auth_expiring', graceMs: 30_000 }));
+          } else if (frame.type === 'auth') socket.send([{ type: 'ack', ref: frame.ref }, eventOf(2)].map((i) => JSON.stringify(i)).join('\n'));
+        });
+      },
+    );
+    let n = 0;
+    const { c, got } = client(url, { auth: () => `t${++n}` });
+    await until('what comes after it', () => got.length === 2);
+    expect(said.filter((f) => f.type === 'auth')).toEqual([{ type: 'auth', token: 't2', ref: 'auth' }]);
+    expect(opened).toBe(1);
+    expect(c.state.phase).toBe('live');
+  });
+
+  test('that cannot be renewed loses nothing: it goes on until the server closes, and ends no session', async () => {
+    let opened = 0;
+    const url = await serve(
+      (q, r) => (q.url === '/v1/tickets' && !opened ? json(r, 201, { ticket: 'k' }) : json(r, 401, { code: 'unauthorized', status: 401, detail: 'expired' })),
+      (socket) => {
+        opened++;
+        socket.on('message', (m) => {
+          const frame = JSON.parse(String(m)) as { type: string; ref?: string };
+          if (frame.type === 'subscribe') {
+            socket.send([helloOf('s', 'websocket', { head: 3, through: 1 }), eventOf(1), { type: 'auth_expiring', graceMs: 100 }].map((i) => JSON.stringify(i)).join('\n'));
+          } else if (frame.type === 'auth') {
+            socket.send([{ type: 'error', ref: frame.ref, code: 'unauthorized', detail: 'no', retryable: false }, eventOf(2)].map((i) => JSON.stringify(i)).join('\n'));
+            socket.send(JSON.stringify({ type: 'bye', reason: 'unauthorized', reconnectMs: 0 }));
+            socket.close(4401, 'unauthorized');
+          }
+        });
+      },
+    );
+    const { c, got } = client(url, { auth: 'stale' });
+    const ended: unknown[] = [];
+    c.session('s').addEventListener('error', (e) => ended.push((e as CustomEvent).detail));
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    expect(got.map((e) => e.id)).toEqual([1, 2]);
+    expect([ended, opened]).toEqual([[], 1]);
+  });
+
+  test('of a session that must be asked for first is no word about the session', async () => {
+    let good = false;
+    const url = await serve((q, r) => {
+      if (!good) return json(r, 401, { code: 'unauthorized', status: 401, detail: 'no', retryable: false });
+      if (q.url === '/v1/sessions/s') return json(r, 200, { head: 7, floor: 1 });
+      json(r, 200, page(q, 7));
+    });
+    const c = connect({ url, transport: 'poll', outbox: 'memory', auth: 't', limits: { baseMs: 1, maxMs: 20 } });
+    open.push(c);
+    const got: number[] = [];
+    const said: unknown[] = [];
+    const [s, t] = [c.session('s', { tail: 2 }), c.session('s', { after: 6 })];
+    s.onMessage((m) => m.kind === 'events' && got.push(...m.events.map((e) => e.id)));
+    for (const one of [s, t]) one.addEventListener('error', (e) => said.push(e));
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    good = true;
+    c.reconnect();
+    await until('its tail', () => got.length === 2);
+    expect([got, said]).toEqual([[6, 7], []]);
   });
 
   test('of a poll that expires is replaced', async () => {
@@ -129,9 +268,29 @@ describe('a token', () => {
     const { c, got } = client(url, { auth: () => `t${++n}` });
     await until('three connections', () => got.length === 3);
     expect(opened).toEqual(['/v1/ws?batch=1&ticket=k1', '/v1/ws?batch=1&ticket=k2', '/v1/ws?batch=1&ticket=k3']);
-    expect(bought).toEqual(['t1', 't2', 't3'].map((t) => ['/v1/tickets', 'Bearer ' + t, { sessions: ['s'] }]));
+    expect(bought).toEqual(['t1', 't2', 't3'].map((t) => ['/v1/tickets', 'Bearer ' + t, {}]));
     expect(got.map((e) => e.id)).toEqual([1, 2, 3]);
     expect(c.state.transport).toBe('ws');
+  });
+
+  test('opens a WebSocket that takes further sessions without another', async () => {
+    let opened = 0;
+    const url = await serve(
+      (_, r) => json(r, 201, { ticket: 'k' }),
+      (socket) => {
+        opened++;
+        socket.on('message', (m) => {
+          const { type, session } = JSON.parse(String(m)) as { type: string; session: string };
+          if (type === 'subscribe') socket.send([helloOf(session, 'websocket', { head: 1, through: 1 }), eventOf(1, session)].map((i) => JSON.stringify(i)).join('\n'));
+        });
+      },
+    );
+    const { c, got } = client(url, { auth: 't' });
+    await until('the first', () => got.length === 1);
+    const more: string[] = [];
+    c.session('other').onMessage((m) => m.kind === 'events' && more.push(m.session));
+    await until('the other', () => more.length === 1);
+    expect(opened).toBe(1);
   });
 
   test('is not asked to buy tickets of a server that has none', async () => {
@@ -142,6 +301,64 @@ describe('a token', () => {
     const { c } = client(url, { auth: 't' });
     await until('live', () => c.state.phase === 'live');
     expect(c.state.transport).toBe('ws');
+  });
+});
+
+describe('without a token', () => {
+  /** A server that knows a browser by its cookie. */
+  async function cookies() {
+    const it = { signedIn: false, upgrades: 0, plain: 0, tickets: 0, url: '', sockets: [] as Socket[] };
+    const server = createServer((q, r) => {
+      it.plain++;
+      if (q.url === '/v1/tickets') it.tickets++;
+      json(r, it.signedIn ? 426 : 401, it.signedIn ? { code: 'upgrade_required', status: 426 } : { code: 'unauthorized', status: 401, detail: 'sign in' });
+    });
+    const sockets = new WebSocketServer({ server, verifyClient: (_, answer) => (it.upgrades++, answer(it.signedIn, 401)) });
+    sockets.on('connection', (socket) => {
+      it.sockets.push(socket);
+      socket.on('message', (m) => {
+        const { after: from } = JSON.parse(String(m)) as { after: number };
+        socket.send([helloOf('s', 'websocket', { after: from, head: from + 1, through: from + 1 }), eventOf(from + 1)].map((i) => JSON.stringify(i)).join('\n'));
+      });
+    });
+    servers.push(server);
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    it.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return it;
+  }
+
+  test.each(['auto', 'ws'] as const)('a WebSocket that is not let in (%s) is found to want a sign-in, by one plain request', async (transport) => {
+    const it = await cookies();
+    const { c, got } = client(it.url, { transport });
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    expect(c.state).toMatchObject({ transport: 'ws', problem: { detail: 'sign in' } });
+    expect([it.upgrades, it.plain, it.tickets]).toEqual([1, 1, 0]);
+    it.signedIn = true;
+    c.reconnect();
+    await until('the event', () => got.length === 1);
+    expect([c.state.transport, it.tickets]).toEqual(['ws', 0]);
+  });
+
+  test('a sign-out, and a sign-in later, is no hole in what is read', async () => {
+    const it = await cookies();
+    it.signedIn = true;
+    const { c, got } = client(it.url, {});
+    await until('the first', () => got.length === 1);
+    it.signedIn = false;
+    it.sockets[0]!.send(JSON.stringify({ type: 'bye', reason: 'unauthorized', reconnectMs: 0 }));
+    it.sockets[0]!.close(4401, 'unauthorized');
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    it.signedIn = true;
+    c.reconnect();
+    await until('the second', () => got.length === 2);
+    expect(got.map((e) => e.id)).toEqual([1, 2]);
+  });
+
+  test('a refusal that is none of konlog’s, such as a proxy’s, stops it as well', async () => {
+    const url = await serve((_, r) => void r.writeHead(401, { 'Content-Type': 'text/html' }).end('<h1>who?</h1>'));
+    const { c } = client(url, { transport: 'sse' });
+    await until('the end of trying', () => c.state.phase === 'unauthorized');
+    expect(c.state.problem).toMatchObject({ status: 401, detail: 'status 401' });
   });
 });
 

@@ -1,5 +1,8 @@
 import { useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { locked, signedOut } from '../account/account';
+import { SignedOut } from '../account/SignedOut';
+import { SignInPage } from '../account/SignIn';
 import { SessionPage } from '../session/SessionPage';
 import { SessionDialogs } from '../sessions/Dialogs';
 import { Home } from '../sessions/Home';
@@ -21,16 +24,17 @@ const ReplayPage = lazy(async () => (await import('../replay/ReplayPage')).Repla
 const TimingPage = lazy(async () => (await import('../replay/TimingPage')).TimingPage);
 const SearchPage = lazy(async () => (await import('../search/SearchPage')).SearchPage);
 
-/** The shell: top bar, list of sessions, and the page that the hash names. */
+/** The shell: top bar, list of sessions, and the page that the hash names; or the sign-in, before anything may be seen. */
 export function App() {
   const at = route.value;
+  if (locked.value) return <SignInPage />;
   return (
     <div class="app" data-page={at.page}>
       <a class="skip" href="#main" onClick={skip}>
         Skip to the content
       </a>
       <TopBar />
-      <Banner />
+      {signedOut.value ? <SignedOut /> : <Banner />}
       <div class="app-body">
         <ErrorBoundary what="The list of sessions">
           <Sidebar />

@@ -1,3 +1,4 @@
+import type { ConnectionState } from '@konlog/client';
 import { useSignal } from '@preact/signals';
 import { useId, useRef } from 'preact/hooks';
 import { Icon } from '../parts/Icon';
@@ -51,19 +52,24 @@ export function LinkState() {
   );
 }
 
+function troubleWords({ phase, trouble, problem }: ConnectionState): string | undefined {
+  if (phase === 'unauthorized') return `${problem?.detail} What you send is kept, and goes out when you have signed in.`;
+  return phase === 'live' ? undefined : trouble;
+}
+
 function LinkDetails() {
-  const { transport, phase, attempt, retryAt, trouble, downgrade } = connectionState.value;
+  const { transport, phase, attempt, retryAt, downgrade } = connectionState.value;
+  const trouble = troubleWords(connectionState.value);
   const at = route.value;
   const session = 'session' in at ? at.session : '';
   const position = positions.get(session);
-  const now = seconds.value;
-  const left = retryAt === undefined ? 0 : Math.max(0, Math.ceil((retryAt - now) / 1000));
+  const left = retryAt === undefined ? 0 : Math.max(0, Math.ceil((retryAt - seconds.value) / 1000));
   const waiting = pending.value.length;
   return (
     <>
       <h2>{stateWords.value}</h2>
       {downgrade && <p>{downgradeWords(downgrade)} It is tried again from time to time.</p>}
-      {phase !== 'live' && trouble && <p>{trouble}</p>}
+      {trouble && <p>{trouble}</p>}
       {phase === 'offline' && <p>What you send is kept, and goes out when the device is online again.</p>}
       <dl>
         <dt>Transport</dt>
@@ -97,7 +103,7 @@ function LinkDetails() {
         )}
       </dl>
       <div class="row">
-        {phase !== 'live' && (
+        {phase !== 'live' && phase !== 'unauthorized' && (
           <button type="button" class="button primary" onClick={() => connection.reconnect()}>
             <Icon name="refresh" />
             Retry now

@@ -1,3 +1,4 @@
+import { AccountMenu } from '../account/AccountMenu';
 import { Icon } from '../parts/Icon';
 import { needsYou } from '../sessions/store';
 import { LinkState } from './LinkState';
@@ -48,6 +49,7 @@ export function TopBar() {
         Go to session <kbd class="kbd">{mod}K</kbd>
       </button>
       <LinkState />
+      <AccountMenu />
       <button type="button" class="icon-button" aria-label={`Colours: ${word}. Change`} title={`Colours: ${word}`} onClick={nextTheme}>
         <Icon name={icon} />
       </button>

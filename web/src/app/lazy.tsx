@@ -9,10 +9,10 @@ export function prefetch(): void {
   for (const load of loaders) void load().catch(() => {});
 }
 
-/** A component that is fetched when it is first drawn. A file that does not come is an error of that page alone. */
-export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
+/** A component that is fetched when it is first drawn; one that few need is not fetched ahead. A file that does not come is an error of that page alone. */
+export function lazy<P extends object>(load: () => Promise<ComponentType<P>>, { ahead = true } = {}): ComponentType<P> {
   let ready: ComponentType<P> | undefined;
-  loaders.push(async () => (ready = await load()));
+  if (ahead) loaders.push(async () => (ready = await load()));
   return function Lazy(props: P) {
     const [state, setState] = useState<{ error?: unknown; loaded: boolean }>({ loaded: ready !== undefined });
     useEffect(() => {

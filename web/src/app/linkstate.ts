@@ -16,7 +16,9 @@ export const calm = signal(true);
 let timer: ReturnType<typeof setTimeout> | undefined;
 let was = true;
 effect(() => {
-  const up = connectionState.value.phase === 'live';
+  const { phase } = connectionState.value;
+  // That somebody has to sign in is said elsewhere, and is no trouble of the network's.
+  const up = phase === 'live' || phase === 'unauthorized';
   if (up) {
     clearTimeout(timer);
     timer = undefined;
@@ -55,6 +57,8 @@ export const stateWords = computed(() => {
       return 'Not connected';
     case 'offline':
       return 'This device is offline';
+    case 'unauthorized':
+      return 'Signed out';
     case 'closed':
       return 'Closed';
   }

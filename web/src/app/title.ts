@@ -1,13 +1,18 @@
 // The page's title and icon say how many sessions wait for a person.
 import { computed, effect } from '@preact/signals';
+import { locked } from '../account/account';
 import { needsYou, rowOf } from '../sessions/store';
 import { route } from './route';
 
 const where = computed(() => {
+  if (locked.value) return 'Sign in';
   const at = route.value;
   if ('session' in at) return rowOf(at.session).value?.title || at.session;
   return { home: '', inbox: 'Inbox', search: 'Search', diagnostics: 'Diagnostics' }[at.page];
 });
+
+/** Who is not signed in sees no number either. */
+const waiting = computed(() => (locked.value ? 0 : needsYou.value));
 
 /** The title of a page: (2) Fix the login · konlog. */
 export function titleOf(place: string, waiting: number): string {
@@ -26,11 +31,11 @@ export function iconOf(waiting: number): string {
 /** Keeps both up to date. */
 export function watchTitle(): void {
   effect(() => {
-    document.title = titleOf(where.value, needsYou.value);
+    document.title = titleOf(where.value, waiting.value);
   });
   effect(() => {
     let link = document.querySelector<HTMLLinkElement>('link[rel=icon]');
     if (!link) document.head.append((link = Object.assign(document.createElement('link'), { rel: 'icon' })));
-    link.href = iconOf(needsYou.value);
+    link.href = iconOf(waiting.value);
   });
 }

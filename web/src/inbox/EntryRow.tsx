@@ -1,6 +1,7 @@
 import { questionOptions } from '@konlog/client/view';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { signedOut, writeTrouble } from '../account/account';
 import { announce } from '../app/announce';
 import { connection, pending } from '../app/connection';
 import { link } from '../app/route';
@@ -10,6 +11,7 @@ import { clip } from '../parts/format';
 import { Icon, type IconName } from '../parts/Icon';
 import { byHere, pendingFate, refusal } from '../session/answers';
 import { choicesOf } from '../session/choices';
+import { waitingWords } from '../session/context';
 import { markAllSeen } from '../sessions/store';
 import { subject, type Card, type Entry, type Question } from './items';
 
@@ -126,7 +128,8 @@ function Row({ entry, at, icon, tone, what, badge, marks = {}, brief = false, ch
 
 function Said({ send }: { send: Send }) {
   if (send.trouble) return <p class="problem" role="alert">{send.trouble}</p>;
-  return send.waiting ? <p class="dim" role="status">Kept here; it is sent when the server is back.</p> : null;
+  const say = send.waiting ? waitingWords({ signedOut }) : send.why;
+  return say ? <p class="dim" role="status">{say}</p> : null;
 }
 
 type Send = ReturnType<typeof useSend>;
@@ -136,8 +139,10 @@ function useSend(session: string, command: 'answer' | 'choose', about: string) {
   const sent = useSignal(false);
   const trouble = useSignal('');
   const kept = pendingFate(pending.value, session, command, about);
+  const why = writeTrouble(session);
   return {
-    busy: sent.value || kept?.state === 'pending',
+    busy: sent.value || kept?.state === 'pending' || why !== '',
+    why,
     waiting: kept?.state === 'pending' && kept.waiting,
     trouble: trouble.value || (kept?.state === 'refused' ? kept.say : ''),
     async run(body: Record<string, unknown>, said: string) {

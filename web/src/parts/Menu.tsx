@@ -10,6 +10,8 @@ export interface MenuItem {
   run: () => void;
   danger?: boolean;
   disabled?: boolean;
+  /** Why it is disabled. */
+  why?: string;
 }
 
 /** A button that opens a list of actions in the top layer, so that no scroller cuts it. */
@@ -45,6 +47,7 @@ export function Menu({ label, items, children }: { label: string; items: () => M
             tabIndex={-1}
             class={item.danger ? 'danger' : ''}
             disabled={item.disabled}
+            title={item.why}
             onClick={() => {
               list.current?.hidePopover();
               item.run();
@@ -54,10 +57,18 @@ export function Menu({ label, items, children }: { label: string; items: () => M
             {item.label}
           </button>
         ))}
+        {open.value && reasons(items()).map((why) => (
+          <p key={why} class="menu-why" role="none">
+            {why}
+          </p>
+        ))}
       </div>
     </>
   );
 }
+
+/** Each reason once, however many entries have it. */
+const reasons = (items: readonly MenuItem[]): string[] => [...new Set(items.flatMap(({ why }) => why ?? []))];
 
 const EDGE = 8;
 

@@ -2,11 +2,12 @@ import type { Ack, Blob as Stored } from '@konlog/client';
 import { useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { owner } from '../account/owner';
 import { useShortcuts } from '../app/shortcuts';
 import { bytes } from '../parts/format';
 import { Icon } from '../parts/Icon';
 import { Attachments, imagesOf, type Attachment } from './attachments';
-import { loadDraft, saveDraft } from './drafts';
+import { draftName, loadDraft, saveDraft } from './drafts';
 import type { Actions } from './context';
 
 /** Bytes of a prompt's text: what fits into one event with room for the rest. */
@@ -38,10 +39,20 @@ export function Composer(props: ComposerProps) {
       </div>
     );
   }
-  return <Box {...props} />;
+  const why = props.actions.why?.(props.session) ?? '';
+  if (why) {
+    return (
+      <div class="composer-closed" data-testid="read-only">
+        <Icon name="eye" /> {why}
+      </div>
+    );
+  }
+  // Somebody else has drafts of their own.
+  const draft = draftName(props.session);
+  return <Box key={draft} draft={draft} {...props} />;
 }
 
-function Box(props: ComposerProps) {
+function Box(props: ComposerProps & { draft: string }) {
   const { turn, online } = props;
   const field = useRef<HTMLTextAreaElement>(null);
   const box = useComposer(props, field);
@@ -77,10 +88,14 @@ function Box(props: ComposerProps) {
         </button>
       </div>
       <p class="composer-say" role="status">
-        {box.trouble.value || box.why.value || (!online.value && box.text.value !== '' ? 'The server cannot be reached: what you send is kept and goes out when it is back.' : '')}
+        {box.trouble.value || box.why.value || (!online.value && box.text.value !== '' ? awayWords(props.actions) : '')}
       </p>
     </form>
   );
+}
+
+function awayWords({ signedOut }: Actions): string {
+  return signedOut?.value ? 'You are signed out: what you send is kept and goes out when you have signed in.' : 'The server cannot be reached: what you send is kept and goes out when it is back.';
 }
 
 type PromptBox = ReturnType<typeof useComposer>;
@@ -114,13 +129,13 @@ function Field({ field, box, turn }: { field: RefObject<HTMLTextAreaElement | nu
   );
 }
 
-function useComposer({ session, actions, upload, turn, online, onSend, onSent }: ComposerProps, field: RefObject<HTMLTextAreaElement | null>) {
-  const text = useSignal(loadDraft(session));
+function useComposer({ session, draft, actions, upload, turn, online, onSend, onSent }: ComposerProps & { draft: string }, field: RefObject<HTMLTextAreaElement | null>) {
+  const text = useSignal(loadDraft(draft));
   const steer = useSignal(false);
   const dropping = useSignal(false);
   const trouble = useSignal('');
   const attachments = useMemo(() => new Attachments(upload), []);
-  useDraft(session, text);
+  useDraft(session, draft, text);
   useEffect(() => () => attachments.clear(), []);
   useEffect(() => {
     if (online.value) attachments.retry();
@@ -142,7 +157,7 @@ function useComposer({ session, actions, upload, turn, online, onSend, onSent }:
     void actions.send({ session, command: 'prompt', body }).then((ack) => onSent?.(ack, body.text), () => undefined);
     text.value = trouble.value = '';
     steer.value = false;
-    saveDraft(session, '');
+    saveDraft(draft, '');
     attachments.clear();
     field.current?.focus();
   };
@@ -161,18 +176,22 @@ export function promptBody(text: string, images: readonly object[], into: string
   return { text: text.trimEnd(), ...(images.length > 0 && { images }), ...(into !== '' && { requestId: into, source: 'inject' }) };
 }
 
-/** Keeps the text as a draft a moment after the last key, and when the page goes. */
-function useDraft(session: string, text: ReadonlySignal<string>): void {
+/** Keeps the text as a draft a moment after the last key, when the page goes, and when it turns out whose it is. */
+function useDraft(session: string, name: string, text: ReadonlySignal<string>): void {
   useEffect(() => {
-    const timer = setTimeout(() => saveDraft(session, text.value), draftMs);
+    const timer = setTimeout(() => saveDraft(name, text.value), draftMs);
     return () => clearTimeout(timer);
   }, [text.value]);
   useEffect(() => {
-    const save = () => saveDraft(session, text.peek());
+    const save = () => saveDraft(name, text.peek());
+    const mine = () => draftName(session) === name;
+    // Before the box of the one who is known by now is drawn: that takes it over.
+    const stop = owner.subscribe(() => mine() || save());
     addEventListener('pagehide', save);
     return () => {
+      stop();
       removeEventListener('pagehide', save);
-      save();
+      if (mine()) save();
     };
   }, []);
 }

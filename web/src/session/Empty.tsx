@@ -1,5 +1,6 @@
 import type { Problem } from '@konlog/client';
 import { useState } from 'preact/hooks';
+import { writeTrouble } from '../account/account';
 import { connection } from '../app/connection';
 import { Command } from '../parts/Command';
 import { Icon } from '../parts/Icon';
@@ -21,6 +22,7 @@ export function Skeleton() {
 export function Missing({ session, onMade }: { session: string; onMade: () => void }) {
   const [trouble, setTrouble] = useState('');
   const [busy, setBusy] = useState(false);
+  const why = writeTrouble(session);
   const make = async () => {
     setBusy(true);
     try {
@@ -35,12 +37,20 @@ export function Missing({ session, onMade }: { session: string; onMade: () => vo
     <div class="empty" data-testid="conversation" data-phase="missing">
       <Icon name="search" />
       <h2>There is no session “{session}”</h2>
-      <p>It was deleted, or nobody has written to it yet. The first event makes it:</p>
-      <Command text={`konlog append ${quoted(session)} --server ${connection.url.origin} --type text --data '{"text":"Hello"}'`} />
+      {why ? (
+        <p>It was deleted, nobody has written to it yet, or your access does not reach it.</p>
+      ) : (
+        <>
+          <p>It was deleted, or nobody has written to it yet. The first event makes it:</p>
+          <Command text={`konlog append ${quoted(session)} --server ${connection.url.origin} --type text --data '{"text":"Hello"}'`} />
+        </>
+      )}
       <p class="empty-actions">
-        <button type="button" class="button primary" disabled={busy} onClick={make}>
-          Make it now
-        </button>
+        {!why && (
+          <button type="button" class="button primary" disabled={busy} onClick={make}>
+            Make it now
+          </button>
+        )}
         <a class="button" href="#/">
           All sessions
         </a>

@@ -6,7 +6,7 @@ import { moment, timeOfDay } from '../parts/format';
 import { Icon } from '../parts/Icon';
 import { fateOf, pendingFate, refusal, type Fate } from './answers';
 import { choicesOf, type Choice } from './choices';
-import type { Actions } from './context';
+import { waitingWords, type Actions } from './context';
 import { useView } from './hooks';
 import { KontaskDetail } from './KontaskDetail';
 import { Permalink } from './Permalink';
@@ -95,14 +95,15 @@ function Choose({ item, actions, choices }: { item: KontaskItem; actions: Action
     );
   }
   const busy = now.state === 'pending' || now.state === 'taken';
+  const why = actions.why?.(session) ?? '';
   return (
     <div class="choices">
-      <ChoiceButtons choices={choices} disabled={busy || !item.ready} chosen={busy ? given || String(kept?.body.choice ?? '') : ''} choose={choose} />
+      <ChoiceButtons choices={choices} disabled={busy || !item.ready || why !== ''} chosen={busy ? given || String(kept?.body.choice ?? '') : ''} choose={choose} />
       <p class="ask-state" role="status">
-        {now.state === 'pending' && (now.waiting ? 'Kept here; it is sent when the server is back.' : 'Sending…')}
+        {now.state === 'pending' && (now.waiting ? waitingWords(actions) : 'Sending…')}
         {now.state === 'taken' && 'Sent.'}
         {now.state === 'refused' && now.say}
-        {now.state === 'none' && !item.ready && 'It is not ready yet.'}
+        {now.state === 'none' && (item.ready ? why : 'It is not ready yet.')}
       </p>
     </div>
   );

@@ -9,7 +9,7 @@ import { Json } from '../parts/Json';
 import { Markdown } from '../parts/Markdown';
 import { byHere, fateOf, pendingFate, refusal, type Fate } from './answers';
 import { askedShort, askedTexts } from './asked';
-import type { Actions } from './context';
+import { waitingWords, type Actions } from './context';
 import { editsOf, record } from './edits';
 import { useFold, useView } from './hooks';
 import { Permalink } from './Permalink';
@@ -143,15 +143,17 @@ function Ask({ item, actions }: { item: QuestionItem; actions: Actions }) {
     }
   };
   if (now.state === 'late') return <Late data={now.data} />;
-  const busy = now.state === 'pending' || now.state === 'taken';
+  const why = actions.why?.(session) ?? '';
+  const busy = now.state === 'pending' || now.state === 'taken' || why !== '';
   return (
     <div class="ask" onKeyDown={(e) => askKeys(e, give, busy)}>
       <Buttons item={item} busy={busy} give={give} deny={() => setDenying(true)} denying={denying} />
       {denying && !busy && <Deny give={give} cancel={() => setDenying(false)} />}
       <p class="ask-state" role="status">
-        {now.state === 'pending' && (now.waiting ? 'Kept here; it is sent when the server is back.' : 'Sending…')}
+        {now.state === 'pending' && (now.waiting ? waitingWords(actions) : 'Sending…')}
         {now.state === 'taken' && 'Sent.'}
         {now.state === 'refused' && now.say}
+        {now.state === 'none' && why}
       </p>
     </div>
   );

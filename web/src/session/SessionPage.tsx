@@ -3,8 +3,10 @@ import { conversationMarkdown, type Section, type ViewSnapshot } from '@konlog/c
 import { useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { signedOut, writeTrouble } from '../account/account';
 import { announce } from '../app/announce';
 import { connection, connectionState, pending } from '../app/connection';
+import { lazy } from '../app/lazy';
 import { link } from '../app/route';
 import { ExportMenu } from '../export/ExportMenu';
 import { copy } from '../parts/copy';
@@ -31,11 +33,26 @@ const actions: Actions = {
   retry: (key) => connection.retryPending(key),
   drop: (key) => connection.dropPending(key),
   pending,
+  why: writeTrouble,
+  signedOut,
 };
 const upload = (content: Blob) => connection.upload(content);
 
-/** A session: its conversation live, what it does, and the box to say something. */
+const TerminalView = lazy(async () => (await import('../terminal/TerminalView')).TerminalView, { ahead: false });
+
+/** A session: a terminal, or a conversation. */
 export function SessionPage({ session, id }: { session: string; id?: number }) {
+  useEffect(() => void want(session), [session]);
+  if (!rowOf(session).value?.tags?.includes('shell')) return <ConversationPage session={session} id={id} />;
+  return (
+    <Frame session={session}>
+      <TerminalView key={session} session={session} />
+    </Frame>
+  );
+}
+
+/** A conversation live, what it does, and the box to say something. */
+function ConversationPage({ session, id }: { session: string; id?: number }) {
   const { snapshot, loadEarlier, loadThrough, reopen } = useSession(connection, session);
   const { focus, focusTimes, note, goTo } = useFocus(id, snapshot, loadThrough);
   const [follow, setFollow] = useState(id === undefined);

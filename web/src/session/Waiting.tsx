@@ -35,7 +35,7 @@ export function Outbox({ session, actions, landing }: OutboxProps) {
   );
 }
 
-const states = { waiting: 'waits for the server', sending: 'sending…', refused: 'refused' } as const;
+const states = { waiting: 'waits for the server', signedOut: 'waits for your sign-in', sending: 'sending…', refused: 'refused' } as const;
 
 function PendingRow({ pending, actions }: { pending: Pending; actions: Actions }) {
   const { body, state, problem, session, key } = pending;
@@ -53,7 +53,7 @@ function PendingRow({ pending, actions }: { pending: Pending; actions: Actions }
         {images > 0 && <span class="dim"> {plural(images, 'image')}</span>}
       </span>
       <span class="pending-state">
-        {states[state]}
+        {states[state === 'waiting' && actions.signedOut?.value ? 'signedOut' : state]}
         {state === 'refused' && `: ${refusal(problem)}`}
       </span>
       {state === 'refused' && (
@@ -97,6 +97,7 @@ export function Queue({ session, actions, queued, total }: { session: string; ac
 
 function Queued({ section, session, actions }: { section: Section; session: string; actions: Actions }) {
   const [state, setState] = useState<'' | 'asked' | string>('');
+  const why = actions.why?.(session) ?? '';
   const cancel = () => {
     setState('asked');
     actions.send({ session, command: 'stop', body: { requestId: section.turn } }).catch((reason) => setState(refusal(reason)));
@@ -105,7 +106,7 @@ function Queued({ section, session, actions }: { section: Section; session: stri
     <li data-turn={section.turn}>
       <span>{clip(section.prompt, 160) || 'A prompt without text'}</span>
       {state && state !== 'asked' && <span class="bad">{state}</span>}
-      <button type="button" class="button" disabled={state === 'asked'} onClick={cancel}>
+      <button type="button" class="button" disabled={state === 'asked' || why !== ''} title={why} onClick={cancel}>
         {state === 'asked' ? 'Taking back…' : 'Take back'}
       </button>
     </li>

@@ -49,6 +49,7 @@ const words: Record<string, string> = {
   turn_ended: 'The turn had ended before this came.',
   no_turn: 'Nothing was running any more.',
   too_many_prompts: 'A hundred prompts wait already. Stop some, or wait until they were worked off.',
+  forbidden: 'Your access does not allow it.',
   event_too_large: 'It is too long for one prompt: make it shorter, or attach less.',
 };
 

@@ -11,6 +11,15 @@ export interface Actions {
   retry(key: string): void;
   drop(key: string): void;
   pending: ReadonlySignal<readonly Pending[]>;
+  /** Why nothing can be written to the session, '' when it can; left out: nothing is known against it. */
+  why?: (session: string) => string;
+  /** What is sent waits until somebody has signed in. */
+  signedOut?: ReadonlySignal<boolean>;
+}
+
+/** What is said of a command that waits. */
+export function waitingWords({ signedOut }: Pick<Actions, 'signedOut'>): string {
+  return signedOut?.value ? 'Kept here; it is sent when you have signed in.' : 'Kept here; it is sent when the server is back.';
 }
 
 export interface ViewContext {

@@ -1,5 +1,7 @@
-// What was typed and not sent, per session, in this browser. A storage that is
+// What was typed and not sent, per session and user, in this browser. A storage that is
 // full or forbidden costs the drafts, not the page.
+
+import { owner } from '../account/owner';
 
 const prefix = 'konlog.draft:';
 /** Drafts that are kept; beyond it the oldest go. */
@@ -7,9 +9,27 @@ export const draftsMax = 50;
 /** Characters of one draft that are kept. */
 export const draftMax = 100_000;
 
-export function loadDraft(session: string): string {
+/** What a draft is kept under: a session, of a user where there are some. No id of a session has a slash in it. */
+export function draftName(session: string): string {
+  return owner.value ? `${owner.value}/${session}` : session;
+}
+
+export function loadDraft(name: string): string {
+  const own = read(name);
+  const session = name.slice(name.lastIndexOf('/') + 1);
+  if (own || session === name) return own;
+  // What was typed before it was known who does: theirs from here on.
+  const early = read(session);
+  if (early) {
+    saveDraft(session, '');
+    saveDraft(name, early);
+  }
+  return early;
+}
+
+function read(name: string): string {
   try {
-    const kept = JSON.parse(localStorage.getItem(prefix + session) ?? 'null') as { text?: unknown } | null;
+    const kept = JSON.parse(localStorage.getItem(prefix + name) ?? 'null') as { text?: unknown } | null;
     return typeof kept?.text === 'string' ? kept.text : '';
   } catch {
     return '';
@@ -17,10 +37,10 @@ export function loadDraft(session: string): string {
 }
 
 /** Keeps the text, an empty one by forgetting it. */
-export function saveDraft(session: string, text: string, now = Date.now()): void {
+export function saveDraft(name: string, text: string, now = Date.now()): void {
   try {
-    if (text === '') return localStorage.removeItem(prefix + session);
-    localStorage.setItem(prefix + session, JSON.stringify({ time: now, text: text.slice(0, draftMax) }));
+    if (text === '') return localStorage.removeItem(prefix + name);
+    localStorage.setItem(prefix + name, JSON.stringify({ time: now, text: text.slice(0, draftMax) }));
     prune();
   } catch {
     // No storage: the text is in the field.

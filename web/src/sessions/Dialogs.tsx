@@ -2,9 +2,10 @@ import type { SessionInfo } from '@konlog/client';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { me, newIds } from '../account/account';
 import { connection } from '../app/connection';
 import { Confirm, Dialog } from '../parts/Dialog';
-import { agents, asking, close, create, fork, remove, rename, troubleWords, type ActionRow } from './actions';
+import { asking, close, create, fork, offer, openTerminal, remove, rename, troubleWords, type ActionRow, type Offer } from './actions';
 
 const done = () => (asking.value = undefined);
 
@@ -53,13 +54,14 @@ interface FieldSpec {
 }
 
 function New() {
-  const offered = useSignal<string[]>([]);
+  const offered = useSignal<Offer>({ agents: [], shells: false });
   useEffect(() => {
     const ended = new AbortController();
     // Without an answer the session is made all the same, for somebody else to run.
-    agents(ended.signal).then((names) => (offered.value = names), () => undefined);
+    offer(ended.signal).then((all) => (offered.value = all), () => undefined);
     return () => ended.abort();
   }, []);
+  const { agents, shells } = offered.value;
   return (
     <Form
       title="New session"
@@ -67,15 +69,16 @@ function New() {
       fields={[
         { name: 'prompt', label: 'First prompt', max: 100_000, rows: 4, hint: 'It waits in the log until an agent takes it. May be empty.' },
         { name: 'title', label: 'Title', max: 512, hint: 'Empty: the first line of the prompt.' },
-        { name: 'id', label: 'Id', max: 128, pattern: '[A-Za-z0-9][A-Za-z0-9._:\\-]{0,127}', hint: 'Letters, digits, . _ : - ; one is made when it is empty.' },
+        { name: 'id', label: 'Id', max: 128, pattern: '[A-Za-z0-9][A-Za-z0-9._:\\-]{0,127}', hint: newIds.value ? `Like ${newIds.value}: that is what your access makes.` : 'Letters, digits, . _ : - ; one is made when it is empty.' },
       ]}
       run={(v) => create({ id: v.id ?? '', title: v.title ?? '', prompt: v.prompt ?? '', agent: v.agent ?? '' })}
+      after={<OpenTerminal shells={shells} />}
     >
-      {offered.value.length > 0 && (
+      {agents.length > 0 && (
         <label class="label">
           Agent
-          <select class="field" name="agent" defaultValue={offered.value[0]}>
-            {offered.value.map((name) => (
+          <select class="field" name="agent" defaultValue={agents[0]}>
+            {agents.map((name) => (
               <option key={name}>{name}</option>
             ))}
             <option value="">None: somebody else runs it</option>
@@ -86,7 +89,21 @@ function New() {
   );
 }
 
-function Form({ title, action, fields, run, children }: { title: string; action: string; fields: FieldSpec[]; run: (values: Record<string, string>) => Promise<void>; children?: ComponentChildren }) {
+/** A session of another kind; where there can be none, why. */
+function OpenTerminal({ shells }: { shells: boolean }) {
+  const task = useTask(() => openTerminal(''));
+  const why = !shells ? 'Terminals are off on this server; ENABLE_SHELL_REALTIME=true switches them on.' : me.value && !me.value.shell ? 'Your access does not include terminals.' : '';
+  return (
+    <div class="label">
+      <button type="button" class="button" disabled={why !== '' || task.busy} onClick={() => void task.start({})} data-testid="open-terminal">
+        Open a terminal instead
+      </button>
+      {(task.trouble || why) && <small class={task.trouble ? 'problem' : 'dim'}>{task.trouble || why}</small>}
+    </div>
+  );
+}
+
+function Form({ title, action, fields, run, after, children }: { title: string; action: string; fields: FieldSpec[]; run: (values: Record<string, string>) => Promise<void>; after?: ComponentChildren; children?: ComponentChildren }) {
   const task = useTask(run);
   const submit = (e: SubmitEvent) => {
     e.preventDefault();
@@ -104,6 +121,7 @@ function Form({ title, action, fields, run, children }: { title: string; action:
             {f.hint && <small class="dim">{f.hint}</small>}
           </label>
         ))}
+        {after}
         {task.trouble && <p class="problem" role="alert">{task.trouble}</p>}
         <div class="dialog-actions">
           <button type="button" class="button" onClick={done}>Cancel</button>

@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { createTrouble } from '../account/account';
 import { Command } from '../parts/Command';
 import { Icon } from '../parts/Icon';
 import { create, troubleWords } from './actions';
@@ -17,6 +18,14 @@ export function FirstRun() {
       trouble.value = troubleWords(error);
     }
   };
+  if (createTrouble.value) {
+    return (
+      <section class="first-run" aria-labelledby="first-run">
+        <h2 id="first-run">Nothing here yet</h2>
+        <p class="dim">There is no session that your access reaches. One that is made by somebody else is shown here as it comes.</p>
+      </section>
+    );
+  }
   const curl = `curl ${location.origin}/v1/sessions/demo/events \\\n  -d '{"type":"text","data":{"text":"Hello"}}'`;
   return (
     <section class="first-run" aria-labelledby="first-run">

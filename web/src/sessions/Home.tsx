@@ -1,3 +1,4 @@
+import { createTrouble } from '../account/account';
 import { KeyNames } from '../app/Keys';
 import { plural } from '../parts/format';
 import { Icon } from '../parts/Icon';
@@ -27,11 +28,12 @@ export function Home() {
             Open the inbox
           </a>
         )}
-        <button type="button" class="button" onClick={() => (asking.value = { kind: 'new' })}>
+        <button type="button" class="button" disabled={createTrouble.value !== ''} title={createTrouble.value} onClick={() => (asking.value = { kind: 'new' })}>
           <Icon name="plus" />
           New session
         </button>
       </p>
+      {createTrouble.value && <p class="dim">{createTrouble.value}</p>}
       <p class="home-keys">
         <span>
           <KeyNames keys="j" /> <KeyNames keys="k" /> move

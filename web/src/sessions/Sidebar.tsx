@@ -1,4 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks';
+import { createTrouble } from '../account/account';
 import { Icon } from '../parts/Icon';
 import { count } from '../parts/format';
 import { asking } from './actions';
@@ -19,7 +20,7 @@ export function Sidebar() {
     <nav class="sidebar" aria-label="Sessions">
       <div class="sidebar-head">
         <Find />
-        <button type="button" class="icon-button" aria-label="New session" title="New session" onClick={() => (asking.value = { kind: 'new' })}>
+        <button type="button" class="icon-button" aria-label="New session" title={createTrouble.value || 'New session'} disabled={createTrouble.value !== ''} onClick={() => (asking.value = { kind: 'new' })}>
           <Icon name="plus" />
         </button>
       </div>

@@ -1,6 +1,8 @@
 // What can be done with a session from the list or its page.
 import { ProblemError, type SessionInfo } from '@konlog/client';
 import { signal } from '@preact/signals';
+import { createTrouble, me, newIds, writeTrouble } from '../account/account';
+import { idFor } from '../account/may';
 import { announce } from '../app/announce';
 import { connection } from '../app/connection';
 import { link } from '../app/route';
@@ -19,19 +21,21 @@ export type ActionRow = Pick<Row, 'id' | 'title' | 'head' | 'closed' | 'turn'> &
 /** The entries of a session's menu. */
 export function sessionMenu(row: ActionRow): MenuItem[] {
   const ask = (kind: 'rename' | 'fork' | 'close' | 'delete') => () => (asking.value = { kind, row });
+  const why = writeTrouble(row.id);
+  const write = { disabled: why !== '', ...(why && { why }) };
   const items: MenuItem[] = [
-    { label: 'Rename', icon: 'edit', run: ask('rename') },
+    { label: 'Rename', icon: 'edit', run: ask('rename'), ...write },
     {
       label: 'Copy id',
       icon: 'copy',
       run: async () => announce((await copy(row.id)) ? 'Id copied' : 'Copying is not allowed here'),
     },
-    { label: 'Fork', icon: 'fork', run: ask('fork') },
+    { label: 'Fork', icon: 'fork', run: ask('fork'), ...(createTrouble.value && { disabled: true, why: createTrouble.value }) },
   ];
   const unseen = Math.max(row.ended?.id ?? 0, ...[...(row.cards?.values() ?? [])].map((c) => c.ready));
   if (unseen > (row.seen ?? 0)) items.splice(1, 0, { label: 'Mark as seen', icon: 'eye', run: () => void markAllSeen([{ session: row.id, id: row.head }]) });
-  if (!row.closed) items.push({ label: 'Close', icon: 'lock', run: ask('close') });
-  items.push({ label: 'Delete', icon: 'trash', danger: true, run: ask('delete') });
+  if (!row.closed) items.push({ label: 'Close', icon: 'lock', run: ask('close'), ...write });
+  items.push({ label: 'Delete', icon: 'trash', danger: true, run: ask('delete'), ...write });
   return items;
 }
 
@@ -57,11 +61,21 @@ export async function remove(id: string): Promise<void> {
   if (location.hash.startsWith(link(id))) location.hash = '#/';
 }
 
+/** A session that cannot be made as it was asked for. */
+class Unmade extends Error {}
+
 /** A connection that stands is given so long to take the first prompt before its page is shown: the page then finds the session. */
 const TAKEN_MS = 1_000;
 
 /** Makes a session, with a first prompt when there is one, and goes there. */
 export async function create({ id, title, prompt, agent = '' }: { id: string; title: string; prompt: string; agent?: string }): Promise<void> {
+  if (!id && newIds.peek()) {
+    // The server would choose one that may not be written to.
+    const own = idFor(me.peek(), newId());
+    if (own === undefined) throw new Unmade(`Give it an id: your access makes sessions named ${newIds.peek()}.`);
+    id = own;
+    if (prompt) return begin(id, title, prompt, agent);
+  }
   if (prompt && !id) return begin(newId(), title, prompt, agent);
   const name = title || titleOf(prompt);
   // An id that somebody chose may be taken, which only the server knows.
@@ -99,10 +113,23 @@ async function name(id: string, title: string, given: boolean, agent: string): P
   }
 }
 
-/** The agents that the server runs for sessions that ask for one. */
-export async function agents(signal: AbortSignal): Promise<string[]> {
-  const health = await connection.get<{ agents?: unknown }>('/health/realtime', { signal });
-  return Array.isArray(health.agents) ? health.agents.filter((name): name is string => typeof name === 'string') : [];
+/** What the server offers for a new session: the agents that it runs, and terminals. */
+export interface Offer {
+  agents: string[];
+  shells: boolean;
+}
+
+export async function offer(signal: AbortSignal): Promise<Offer> {
+  const health = await connection.get<{ agents?: unknown; channels?: { shell?: unknown } }>('/health/realtime', { signal });
+  const agents = Array.isArray(health.agents) ? health.agents.filter((name): name is string => typeof name === 'string') : [];
+  return { agents, shells: health.channels?.shell === true };
+}
+
+/** Opens a terminal on the server, and goes there. */
+export async function openTerminal(title: string): Promise<void> {
+  const { session } = await connection.request<{ session: string }>('POST', '/v1/shells', { body: {} });
+  if (title) await connection.request('PATCH', `/v1/sessions/${encodeURIComponent(session)}`, { body: { title } });
+  location.hash = link(session);
 }
 
 /** A UUIDv7, as the server makes them: sessions sort by when they were made. */
@@ -118,5 +145,6 @@ export function newId(now = Date.now()): string {
 /** Why something with a session did not work, in words. */
 export function troubleWords(error: unknown): string {
   if (error instanceof ProblemError && error.problem.code !== 'unreachable') return error.message;
+  if (error instanceof Unmade) return error.message;
   return 'The server is not reached. Try again when it is back.';
 }

@@ -155,8 +155,17 @@ async function begin(): Promise<void> {
     await readAll(false);
   } catch (error) {
     listState.value = { phase: 'failed', trouble: trouble(error) };
-    setTimeout(() => void begin(), REFRESH_MS);
+    later(() => void begin(), error);
   }
+}
+
+/** Wait until somebody has signed in. */
+const stalled = new Set<() => void>();
+
+/** Tries again after a while; what the server wants a sign-in for, once there is one. */
+function later(run: () => void, error: unknown): void {
+  if (error instanceof ProblemError && error.problem.status === 401) stalled.add(run);
+  else setTimeout(run, REFRESH_MS);
 }
 
 function follow(after: number, epoch: string): void {
@@ -167,13 +176,19 @@ function follow(after: number, epoch: string): void {
   feed.addEventListener('gap', () => void refresh(false));
   // Switched off at the server: then everything is read from time to time.
   feed.addEventListener('error', () => {
-    pace ??= setInterval(() => document.hidden || void refresh(true), WITHOUT_FEED_MS);
+    pace ??= setInterval(() => document.hidden || connection.state.phase === 'unauthorized' || void refresh(true), WITHOUT_FEED_MS);
   });
 }
 
 let wasLive = true;
 function onState(): void {
-  const now = connection.state.phase === 'live';
+  const { phase } = connection.state;
+  const now = phase === 'live';
+  if (phase !== 'unauthorized') {
+    const waiting = [...stalled];
+    stalled.clear();
+    for (const run of waiting) run();
+  }
   // Imports and heads are no news to the feed, so a return is worth a look.
   if (now && !wasLive && feed) void refresh(true);
   wasLive = now;
@@ -222,6 +237,7 @@ async function readAll(keep: boolean): Promise<void> {
   if (held) return;
   held = [];
   refreshedAt = Date.now();
+  let failure: unknown;
   try {
     // In this order: what the list shows and the inbox does not was seen.
     const page = await get<ListPage>(`/v1/sessions?limit=${PAGE}`);
@@ -237,6 +253,7 @@ async function readAll(keep: boolean): Promise<void> {
   } catch (error) {
     listState.value = listState.value.phase === 'ready' ? listState.value : { phase: 'failed', trouble: trouble(error) };
     again = true;
+    failure = error;
   } finally {
     const events = held;
     held = undefined;
@@ -247,7 +264,7 @@ async function readAll(keep: boolean): Promise<void> {
   if (again) {
     const kept = againKeep;
     [again, againKeep] = [false, true];
-    setTimeout(() => void refresh(kept), REFRESH_MS);
+    later(() => void refresh(kept), failure);
   }
 }
 

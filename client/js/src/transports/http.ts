@@ -8,8 +8,8 @@ export class Failure extends Error {
     readonly kind: Ending['kind'],
     detail: string,
     readonly retryMs?: number,
-    /** When the server itself refused. */
-    readonly code?: Problem['code'],
+    /** When it was refused; of the server's own words it has a code. */
+    readonly problem?: Problem,
   ) {
     super(detail);
   }
@@ -36,24 +36,26 @@ export async function request({ base, env, rest }: Net, path: string, accept: st
 
 async function refusal(response: Response): Promise<Failure> {
   const { status } = response;
-  const problem: Partial<Problem> = (await response.json().catch(() => undefined)) ?? {};
-  const { code } = problem;
+  const problem: Problem = { status, detail: `status ${status}`, ...(await response.json().catch(() => undefined)) };
+  const { code } = problem as Partial<Problem>;
   const through = status === 401 || (code && !disabled.includes(code)); // the server has spoken, of something else
   const kind = through ? 'denied' : code || no.includes(status) ? 'refused' : 'failed';
-  return new Failure(kind, problem.detail ?? `status ${status}`, Number(response.headers.get('Retry-After')) * 1000 || 0, code);
+  return new Failure(kind, problem.detail, Number(response.headers.get('Retry-After')) * 1000 || 0, problem);
 }
 
 /**
  * Whether plain requests get through where a carrier did not. here: konlog answers. refused: somebody answers that there are no
- * WebSockets. away: nobody answers, or not konlog, or it is stopping.
+ * WebSockets. away: nobody answers, or not konlog, or it is stopping. Throws when it asks for other credentials.
  */
 export async function check(net: Net): Promise<'here' | 'refused' | 'away'> {
   const abort = new AbortController();
   const cancel = net.env.after(net.limits.helloMs, () => abort.abort());
-  const { code, kind, retryMs } = await request(net, '/v1/ws', 'konlog', abort.signal).catch((e) => e);
+  const e = await request(net, '/v1/ws', 'konlog', abort.signal).catch((e) => e);
   cancel();
+  const { problem, kind, retryMs } = e;
+  if (problem?.status === 401) throw e;
   // A request that asks for no upgrade is told to.
-  if (code === 'upgrade_required') return 'here';
+  if (problem?.code === 'upgrade_required') return 'here';
   return kind === 'refused' ? kind : kind === 'denied' && !retryMs ? 'here' : 'away';
 }
 
@@ -87,6 +89,6 @@ export async function* chunks(response: Response): AsyncGenerator<Uint8Array> {
 
 /** The ending that an exception of a carrier means. */
 export function endingOf(error: unknown): Ending {
-  const { kind = 'failed', message = String(error), retryMs } = error as Partial<Failure>;
-  return { kind, detail: message, retryMs };
+  const { problem, kind = problem?.status ? 'denied' : 'failed', message = String(error), retryMs } = error as Partial<Failure>;
+  return { kind, detail: message, retryMs, problem };
 }

@@ -143,8 +143,9 @@ class Poll implements Carrier {
   }
 
   async #recover(group: Spot[], failure: Failure, signal: AbortSignal): Promise<void> {
-    if (failure.code === 'transport_disabled' && !this.#plain) this.#plain = true;
-    else if (failure.code === 'session_not_found') for (const { session } of group) await this.#check(session, group.length === 1, signal);
+    const code = failure.problem?.code;
+    if (code === 'transport_disabled' && !this.#plain) this.#plain = true;
+    else if (code === 'session_not_found') for (const { session } of group) await this.#check(session, group.length === 1, signal);
     else throw failure;
   }
 
@@ -154,7 +155,7 @@ class Poll implements Carrier {
       if (!sure) return void (await request(this.#net, '/v1/sessions/' + session, 'application/json', signal));
     } catch (e) {
       if (signal.aborted) return;
-      if ((e as Failure).code !== 'session_not_found') throw e;
+      if ((e as Failure).problem?.code !== 'session_not_found') throw e;
     }
     this.#spots.delete(session);
     this.#sink.items([gone(session)]);

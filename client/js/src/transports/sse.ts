@@ -21,7 +21,7 @@ export const sse: Transport = (net, places, sink) => {
   }
   run().catch((error) => {
     // Of several the server tells on the stream which are not there; it refuses the request when none is.
-    if (error.code === 'session_not_found') sink.items(places.map((p) => gone(p.session)));
+    if (error.problem?.code === 'session_not_found') sink.items(places.map((p) => gone(p.session)));
     sink.end(endingOf(error));
     abort.abort(); // what is left of the answer is not wanted
   });

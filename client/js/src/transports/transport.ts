@@ -3,7 +3,7 @@
 import type { Environment } from '../environment.js';
 import type { Limits } from '../limits.js';
 import type { Rest } from '../rest.js';
-import type { Frame, LogEvent } from '../types.js';
+import type { Frame, LogEvent, Problem } from '../types.js';
 
 /** What comes from the server: events have data, frames never do. */
 export type Item = LogEvent | Frame;
@@ -20,13 +20,15 @@ export interface Place {
 export interface Ending {
   /**
    * refused: somebody on the way, or the server, does not let this transport through. unsupported: the platform cannot do it.
-   * silent: nothing came. denied: the server said no to something else, such as the credentials. failed: all else.
+   * silent: nothing came. denied: the server said no to something else. failed: all else.
    */
   kind: 'refused' | 'unsupported' | 'silent' | 'denied' | 'failed';
   /** For people. */
   detail: string;
   /** The server's word when to come back. */
   retryMs?: number;
+  /** What the server said; of status 401, that it asks for other credentials. */
+  problem?: Problem;
 }
 
 /** How a carrier tells what it has. */
@@ -46,9 +48,12 @@ export interface Carrier {
   close(): void;
 }
 
-/** Asks for a token anew, at each connect; undefined: none is needed. */
 export interface Credentials {
-  token(): Promise<string | undefined>;
+  /**
+   * Asks for a token anew, at each connect; undefined: none is needed, or a cookie does. ticket: what a WebSocket, which has no headers
+   * in a browser, adds to its address instead.
+   */
+  token(ticket?: true): Promise<string | undefined>;
 }
 
 /** What carriers work with. */
@@ -58,8 +63,6 @@ export interface Net {
   env: Environment;
   limits: Limits;
   rest: Credentials & Pick<Rest, 'request'>;
-  /** There are credentials. */
-  secured: boolean;
 }
 
 /** Opens a carrier. It says nothing to the sink before this has returned. */

@@ -1,7 +1,6 @@
-import { ProblemError } from '../api.js';
 import { endingOf, Failure, gone } from './http.js';
 import type { Frames } from '../types.js';
-import type { Item, Net, Place, Transport } from './transport.js';
+import type { Item, Place, Transport } from './transport.js';
 
 /** The server's own close codes. */
 const deleted = 4404;
@@ -14,7 +13,7 @@ export const ws: Transport = (net, places, sink) => {
   const wanted = new Map(places.map((p) => [p.session, p]));
   const send = (frame: object) => socket?.readyState === 1 && socket.send(JSON.stringify(frame));
 
-  function open(query: string): void {
+  function open(query = ''): void {
     if (closed) return;
     try {
       socket = new net.env.WebSocket!(net.base.replace(/^http/, 'ws') + '/v1/ws?batch=1' + query);
@@ -25,7 +24,10 @@ export const ws: Transport = (net, places, sink) => {
     socket.onopen = () => wanted.forEach(subscribe);
     socket.onmessage = ({ data }) => {
       try {
-        sink.items(parse(data));
+        const items = parse(data);
+        sink.items(items);
+        // Another token keeps the connection; without one the server ends it, and the next one needs it all the same.
+        if (items.some((item) => item.type === 'auth_expiring')) net.rest.token().then((token) => token && send({ type: 'auth', token, ref: 'auth' }), () => {});
       } catch (e) {
         fail(e);
       }
@@ -33,7 +35,7 @@ export const ws: Transport = (net, places, sink) => {
     socket.onclose = ({ code, reason }) => {
       if (code === deleted && wanted.size === 1) sink.items([gone([...wanted.keys()][0]!)]);
       // Whatever the code, also 1000: a closed connection says nothing about a session.
-      sink.end({ kind: deniedCodes.includes(code) ? 'denied' : 'failed', detail: `the WebSocket closed (${code}${reason && ' ' + reason})` });
+      sink.end({ kind: deniedCodes.includes(code) ? 'denied' : 'failed', detail: `the WebSocket closed: ${code} ${reason}` });
     };
   }
   function subscribe({ session, after, tail, fold }: Place): void {
@@ -50,40 +52,25 @@ export const ws: Transport = (net, places, sink) => {
     sink.end(endingOf(error));
   }
 
-  (net.secured ? ticket(net, places) : Promise.resolve('')).then(open).catch(fail);
+  net.rest.token(true).then(open).catch(fail);
   return {
     close,
     ping: () => send({ type: 'ping' }),
-    // A ticket was given for certain sessions.
-    ...(!net.secured && {
-      change(session: string, place: Place | undefined) {
-        const had = wanted.delete(session);
-        if (place) {
-          wanted.set(session, place);
-          subscribe(place);
-        } else if (had) send({ type: 'unsubscribe', session });
-      },
-    }),
+    change(session, place) {
+      const had = wanted.delete(session);
+      if (place) {
+        wanted.set(session, place);
+        subscribe(place);
+      } else if (had) send({ type: 'unsubscribe', session });
+    },
   };
 };
 
-/** A browser's WebSocket has no headers: it shows a ticket, which a token buys. */
-async function ticket(net: Net, places: readonly Place[]): Promise<string> {
-  try {
-    await net.rest.token(); // anew: the one that is known may be old
-    const body = { sessions: places.map((p) => p.session) };
-    return '&ticket=' + encodeURIComponent((await net.rest.request<{ ticket: string }>('POST', '/v1/tickets', { body })).ticket);
-  } catch (e) {
-    const status = e instanceof ProblemError ? e.problem.status : 0;
-    if (status === 404 || status === 405) return ''; // a server without credentials
-    throw new Failure(status ? 'denied' : 'failed', String((e as Error).message));
-  }
-}
-
 /**
  * A message holds one item per line; no line break stands within one. That a frame of ours was of no use says nothing of the
- * session: when the server ends a subscription at the moment in which we do, a new one may already be under way.
+ * session: when the server ends a subscription at the moment in which we do, a new one may already be under way. A ref has only the
+ * answer to a new token: no session's business either.
  */
 function parse(data: string): Item[] {
-  return (JSON.parse(`[${data.replaceAll('\n', ',')}]`) as Item[]).filter((item) => (item as Frames['error']).code !== 'invalid_frame');
+  return (JSON.parse(`[${data.replaceAll('\n', ',')}]`) as Item[]).filter((item) => (item as Frames['error']).code !== 'invalid_frame' && !(item as Frames['ack']).ref);
 }

@@ -61,6 +61,8 @@ class View implements SessionView {
   private notBefore = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private waits = 0;
+  /** The server wanted other credentials: it is asked again when the connection is. */
+  private signedOut = false;
   private closed = false;
 
   constructor(private readonly connection: Connection, readonly session: string, private readonly tail: number) {
@@ -196,7 +198,8 @@ class View implements SessionView {
       this.again(backOff(missingMs, this.waits++));
     } else {
       this.problem = problem;
-      if (problem.retryable || problem.status === 0 || problem.status >= 500) this.again(backOff(retryMs, this.waits++));
+      if (problem.status === 401) this.signedOut = true;
+      else if (problem.retryable || problem.status === 0 || problem.status >= 500) this.again(backOff(retryMs, this.waits++));
       else this.phase = 'failed';
     }
     this.changed();
@@ -210,9 +213,11 @@ class View implements SessionView {
     }, ms);
   }
 
-  /** What waits because nothing was reached is tried at once when the connection stands again. */
+  /** What waits because nothing was reached is tried at once when the connection stands again, or somebody has signed in. */
   private readonly onState = (): void => {
-    if (this.timer === undefined || this.phase === 'missing' || this.connection.state.phase !== 'live') return;
+    const { phase } = this.connection.state;
+    if (this.signedOut ? phase === 'unauthorized' : this.timer === undefined || this.phase === 'missing' || phase !== 'live') return;
+    this.signedOut = false;
     this.again(0);
   };
 

@@ -91,6 +91,24 @@ test('a session that does not exist is asked for slowly, and shown when it does'
   expect(words()).toEqual(['note 1', 'note 2']);
 });
 
+test('a server that wants a sign-in is not asked again before there was one, and then at once', async () => {
+  const tell = (phase: typeof c.state.phase) => {
+    c.state.phase = phase;
+    c.dispatchEvent(new CustomEvent('state', { detail: c.state }));
+  };
+  c.refuse = { ...problem, status: 401, code: 'unauthorized' as typeof problem.code, retryable: false };
+  v = openSession(c.connection, 's');
+  await settle();
+  tell('unauthorized');
+  await settle(3_600_000);
+  expect([c.asked.length, v.snapshot.phase, v.snapshot.problem?.status]).toEqual([1, 'loading', 401]);
+  c.refuse = undefined;
+  c.log = notes(1, 1);
+  tell('connecting'); // nobody reads yet, so it does not become live by itself
+  await settle(30);
+  expect([words(), v.snapshot.problem]).toEqual([['note 1'], undefined]);
+});
+
 test('a server that is away is asked again, at once when the connection stands; a refusal for good is shown', async () => {
   c.refuse = { ...problem, status: 0, code: 'unreachable', retryable: true };
   c.state.phase = 'waiting';

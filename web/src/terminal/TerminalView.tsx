@@ -1,0 +1,102 @@
+// A terminal: its screen, and in words whether one can type into it.
+import type { RefObject } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { me, writeTrouble } from '../account/account';
+import { connection } from '../app/connection';
+import { link } from '../app/route';
+import { offer } from '../sessions/actions';
+import { exitWords, TerminalSession, type TerminalState } from './follow';
+import { openScreen, type Screen } from './screen';
+import './terminal.css';
+
+/** The room is measured so long after it changed. */
+const RESIZE_MS = 200;
+
+export function TerminalView({ session }: { session: string }) {
+  const place = useRef<HTMLDivElement>(null);
+  const screen = useRef<Screen | undefined>(undefined);
+  const log = useRef<TerminalSession | undefined>(undefined);
+  const [state, setState] = useState<TerminalState>({ phase: 'loading', fresh: true, trouble: '' });
+  /** Somebody types here. */
+  const [mine, setMine] = useState(false);
+  const why = trouble(session, useOffered());
+  useEffect(() => {
+    const drawn = openScreen(place.current!, (text) => {
+      setMine(true);
+      log.current?.type(text);
+    });
+    const follower = new TerminalSession(connection, session, drawn, () => setState(follower.state));
+    screen.current = drawn;
+    log.current = follower;
+    return () => {
+      follower.close();
+      drawn.close();
+      screen.current = log.current = undefined;
+    };
+  }, [session]);
+  const typing = state.phase === 'live' && why === '';
+  useEffect(() => {
+    screen.current?.takes(typing);
+    if (typing) screen.current?.focus();
+  }, [typing]);
+  // Whoever typed last decides how large it is; others see it at that size.
+  useRoom(typing && (mine || state.fresh), place, () => {
+    const size = screen.current?.fits();
+    if (size) log.current?.resize(size.cols, size.rows);
+  });
+  return (
+    <div class="terminal" data-testid="terminal" data-phase={state.phase}>
+      <div class="terminal-screen" ref={place} />
+      <p class="terminal-foot" role="status">
+        {footWords(state, why)} {state.phase === 'failed' && <a href={link(session, 'events')}>All that it printed so far</a>}
+      </p>
+    </div>
+  );
+}
+
+/** Whether the server opens terminals; yes until it says otherwise. */
+function useOffered(): boolean {
+  const [on, setOn] = useState(true);
+  useEffect(() => {
+    const ended = new AbortController();
+    offer(ended.signal).then(({ shells }) => setOn(shells), () => undefined);
+    return () => ended.abort();
+  }, []);
+  return on;
+}
+
+/** Calls fit now, and when the room of the element has changed and rests. */
+function useRoom(wanted: boolean, place: RefObject<HTMLElement | null>, fit: () => void): void {
+  useEffect(() => {
+    if (!wanted) return;
+    let timer = 0;
+    const watch = new ResizeObserver(() => {
+      clearTimeout(timer);
+      timer = window.setTimeout(fit, RESIZE_MS);
+    });
+    watch.observe(place.current!);
+    return () => {
+      clearTimeout(timer);
+      watch.disconnect();
+    };
+  }, [wanted]);
+}
+
+/** Why one cannot type here, '' when one can. */
+function trouble(session: string, on: boolean): string {
+  if (!on) return 'Terminals are switched off on this server (ENABLE_SHELL_REALTIME): what was printed is shown, and nothing can be typed.';
+  if (me.value && !me.value.shell) return 'You watch: your access does not include shells.';
+  return writeTrouble(session);
+}
+
+function footWords(state: TerminalState, why: string): string {
+  switch (state.phase) {
+    case 'loading':
+      return why || 'Loading…';
+    case 'failed':
+      return state.problem?.detail || state.problem?.title || 'The terminal cannot be shown.';
+    case 'over':
+      return exitWords(state.exit!);
+  }
+  return state.trouble || why || 'What is typed is kept in the log, passwords too.';
+}
