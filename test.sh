@@ -7,11 +7,13 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOSEC=github.com/securego/gosec/v2/cmd/gosec@v2.27.1
 GOVULNCHECK=golang.org/x/vuln/cmd/govulncheck@v1.8.0
 # How long each fuzz target runs, as for -fuzztime. By default a number of
 # executions: when its seconds are over, a worker that is still busy counts as
 # a failure, which on a busy machine it often is.
 FUZZ_TIME=${FUZZ_TIME:-2000x}
+export KONLOG_LONG=1 # with what takes longer than go test ./... is to take
 export KONLOG_CRASH_ROUNDS=${KONLOG_CRASH_ROUNDS:-30}
 
 logs=$(mktemp -d)
@@ -67,6 +69,13 @@ go build ./... || die "go build"
 step staticcheck
 go run "$STATICCHECK" ./... || die "staticcheck"
 
+step gosec
+# It ends with an error when it finds anything; what it found is judged by the
+# table of docs/SECURITY.md.
+go run "$GOSEC" -quiet -fmt json -out "$logs/gosec.json" ./... >"$logs/gosec" 2>&1 || true
+[ -s "$logs/gosec.json" ] || { cat "$logs/gosec"; die "gosec did not run"; }
+KONLOG_GOSEC=$logs/gosec.json go test -count=1 -run '^TestGosec$' ./internal/tidy || die "gosec: mend it, or argue in docs/SECURITY.md"
+
 step govulncheck
 if ! go run "$GOVULNCHECK" ./... >"$logs/vuln" 2>&1; then
   # Only this condition is let pass: the database could not be reached at all.
@@ -89,6 +98,15 @@ if ! { go build -tags noui -o "$logs/konlog" ./cmd/konlog && go vet -tags noui .
   die "a build with -tags noui"
 fi
 count "$logs/noui"
+
+step a build with OpenTelemetry
+if ! { go build -tags otel -o "$logs/konlog" ./cmd/konlog && go vet -tags otel ./trace ./cmd/konlog && go test -race -count=1 -timeout=5m -tags otel -v -run Trace ./cmd/konlog &&
+  go test -race -count=1 -timeout=5m -tags otel -v ./trace; } >"$logs/otel" 2>&1; then
+  count "$logs/otel"
+  cat "$logs/otel"
+  die "a build with -tags otel"
+fi
+count "$logs/otel"
 
 # What is checked of the client and the console in moments comes before the
 # tests that take minutes.
@@ -118,6 +136,22 @@ else
   [ -z "$uncommitted" ] || [ "${CI:-}" != true ] || die "not committed: $uncommitted"
 fi
 
+missing=()
+for program in nginx haproxy caddy; do command -v "$program" >/dev/null || missing+=("$program"); done
+if [ "${#missing[@]}" -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+  step "reverse proxies: ${missing[*]}"
+  apt-get update -qq || true
+  # Their services are not to start (RUNLEVEL=1), and Caddy is not everywhere.
+  for program in "${missing[@]}"; do
+    package=$program
+    if [ "$program" = nginx ]; then package=nginx-light; fi
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 || true
+  done
+fi
+for program in nginx haproxy; do
+  command -v "$program" >/dev/null || leave_out "the tests behind $program were left out: it is not installed"
+done
+
 step "go test -race, $KONLOG_CRASH_ROUNDS crash rounds"
 if ! go test -race -count=1 -timeout=20m -v ./... >"$logs/test" 2>&1; then
   count "$logs/test"
@@ -127,11 +161,11 @@ fi
 count "$logs/test"
 grep -E '^(ok|\?)' "$logs/test"
 
-step "power loss and slow readers, without the race detector"
-if ! KONLOG_SLOW_FULL=1 go test -count=1 -p 1 -timeout=5m -v -run 'SlowReaders|PowerLoss' ./internal/parity ./store/sqlite >"$logs/slow" 2>&1; then
+step "power loss, slow readers, a virtual day and large bodies, without the race detector"
+if ! KONLOG_SLOW_FULL=1 KONLOG_SOAK_HOURS=24 go test -count=1 -p 1 -timeout=10m -v -run 'SlowReaders|PowerLoss|VirtualDay|LargeBodies' ./internal/parity ./store/sqlite ./internal/soak ./internal/edge >"$logs/slow" 2>&1; then
   count "$logs/slow"
   cat "$logs/slow"
-  die "power loss or slow readers"
+  die "power loss, slow readers, a virtual day or large bodies"
 fi
 count "$logs/slow"
 grep -E 'producer|p99|heap|images|^ok' "$logs/slow"

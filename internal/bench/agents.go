@@ -73,7 +73,7 @@ func (t *trial) agents(how string, apart bool) (err error) {
 	span := t.duration + agentsSettle + time.Duration(n)*agentBegin
 	c := &crew{t: t, n: n, lines: int(span.Seconds() * agentRate), delays: &histogram{}, seen: make([]atomic.Int64, n)}
 	c.wall = time.Now().UnixNano() - now()
-	if err := os.MkdirAll(t.data, 0o755); err != nil {
+	if err := os.MkdirAll(t.data, 0o700); err != nil {
 		return err
 	}
 	c.file = filepath.Join(t.data, "agent.jsonl")

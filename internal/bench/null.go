@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -31,7 +32,7 @@ func nullCommand() *cobra.Command {
 			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "http://%s\n", l.Addr()); err != nil {
 				return err
 			}
-			s := &http.Server{Handler: http.HandlerFunc(answerNothing)}
+			s := &http.Server{Handler: http.HandlerFunc(answerNothing), ReadHeaderTimeout: 10 * time.Second}
 			ctx := cmd.Context()
 			go func() {
 				<-ctx.Done()

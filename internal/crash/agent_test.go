@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	agentRounds  = 20
+	agentRounds  = 6
 	agentLanes   = 4 // sessions at a time, on one server
 	agentSpeed   = "3"
 	agentKills   = 4                      // at most, in one session

@@ -17,8 +17,13 @@ const (
 // sleepers are the test files that may wait on the real clock, and why: what
 // they watch is another process, which no channel of ours reaches.
 var sleepers = map[string]string{
-	"internal/crash/crash_test.go": "kills the real binary at a random moment and polls until it answers again",
-	"internal/crash/turns_test.go": "likewise",
+	"internal/crash/crash_test.go":  "kills the real binary at a random moment and polls until it answers again",
+	"internal/crash/turns_test.go":  "likewise",
+	"internal/soak/real_test.go":    "load by the clock is what it is",
+	"internal/soak/server_test.go":  "polls a process until it answers",
+	"internal/soak/virtual_test.go": "its functions are called within synctest.Test",
+	"internal/soak/world_test.go":   "waits for a server that is killed",
+	"shell/shell_test.go":           "waits for a process, whose end only the kernel knows",
 }
 
 // wellKnown are methods whose meaning their interface fixes.

@@ -24,7 +24,7 @@ var markupMakers = []string{"web/src/parts/Markdown.tsx", "web/src/parts/Code.ts
 // runtime are the packages that the bundle may hold. The client has none.
 var runtime = map[string][]string{
 	"client/js/package.json": {},
-	"web/package.json":       {"@konlog/client", "@preact/signals", "diff", "dompurify", "highlight.js", "marked", "preact"},
+	"web/package.json":       {"@konlog/client", "@preact/signals", "@xterm/addon-fit", "@xterm/xterm", "diff", "dompurify", "highlight.js", "marked", "preact"},
 }
 
 func scriptRules() []rule {

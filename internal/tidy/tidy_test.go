@@ -29,6 +29,8 @@ func rules() []rule {
 	all = append(all, importRules()...)
 	all = append(all, goRules()...)
 	all = append(all, scriptRules()...)
+	all = append(all, securityRules()...)
+	all = append(all, logRules()...)
 	return append(all, textRules()...)
 }
 
