@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/konlog/konlog/access"
 	"github.com/konlog/konlog/store"
 )
 
@@ -54,5 +56,54 @@ func TestShells(t *testing.T) {
 	off := newRig(t, Config{})
 	if a := off.post("/v1/shells", `{}`); a.status != 404 || !strings.Contains(string(a.body), "shell_disabled") || !strings.Contains(string(a.body), "ENABLE_SHELL_REALTIME") {
 		t.Errorf("switched off: %d %s", a.status, a.body)
+	}
+}
+
+// Whoever may write a session may not yet type into its terminal, by no way in.
+func TestTypingNeedsTheRight(t *testing.T) {
+	w := newWorld(t, Config{Shells: &fakeShells{}})
+	w.keys.grants["t-typist"] = access.Grant{Subject: "typist", ID: "key:typist", Read: store.AllSessions, Write: store.AllSessions, Shell: true}
+	send := func(token, path, contentType, body string) int {
+		t.Helper()
+		r := httptest.NewRequest("POST", path, strings.NewReader(body))
+		r.Host = "localhost"
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", contentType)
+		a := httptest.NewRecorder()
+		w.api.Handler().ServeHTTP(a, r)
+		return a.Code
+	}
+	typed := `{"type":"terminal_input","data":{"text":"x"}}`
+	for name, c := range map[string]struct{ path, contentType, body string }{
+		"one event":     {"/v1/sessions/mine-1/events", "application/json", typed},
+		"among others":  {"/v1/sessions/mine-1/events", "application/json", `[{"type":"text","data":{"text":"x"}},` + typed + `]`},
+		"a stream":      {"/v1/sessions/mine-1/events", "application/x-ndjson", typed + "\n"},
+		"another size":  {"/v1/sessions/mine-1/events", "application/json", `{"type":"terminal_resize","data":{"cols":1,"rows":1}}`},
+		"a new shell":   {"/v1/shells", "application/json", `{"session":"mine-2"}`},
+		"one of others": {"/v1/shells", "application/json", `{}`},
+	} {
+		if got := send(tokenOf("all"), c.path, c.contentType, c.body); got != 403 {
+			t.Errorf("%s: %d for who may write", name, got)
+		}
+		if got := send("t-typist", c.path, c.contentType, c.body); got != 201 {
+			t.Errorf("%s: %d for who may use shells", name, got)
+		}
+	}
+	if got := send(tokenOf("shell"), "/v1/shells", "application/json", `{"session":"mine-2"}`); got != 404 {
+		t.Errorf("a shell in a session that may not be written: %d", got)
+	}
+	if got := send(tokenOf("shell"), "/v1/shells", "application/json", `{}`); got != 403 {
+		t.Errorf("a shell of no name for who may write nothing: %d", got)
+	}
+	imported := `{"id":1,"session":"mine-9","time":"2026-01-01T00:00:00Z","type":"terminal_input","data":{}}` + "\n"
+	for token, want := range map[string]int{tokenOf("all"): 403, "t-typist": 201} {
+		if got := send(token, "/v1/sessions/mine-9/import", "application/x-ndjson", imported); got != want {
+			t.Errorf("an import of %s: %d", token, got)
+		}
+	}
+	s := dialAs(t, w.serve(), "/v1/ws", "all")
+	s.say(`{"type":"append","session":"mine-1","ref":"1","events":[` + typed + `]}`)
+	if h := s.answer("1"); h.Type != "error" || h.Code != "forbidden" {
+		t.Errorf("a frame: %+v", h)
 	}
 }
