@@ -57,7 +57,10 @@ func clientOf(r *http.Request) client {
 func (s *Server) withClient(r *http.Request) *http.Request {
 	c := peer(r)
 	if s.trusted(c.addr) {
-		c = s.forwarded(r, c)
+		from := c.addr
+		if c = s.forwarded(r, c); c.addr.IsLoopback() {
+			c.addr = from // of another machine nobody comes from this one's loopback, which has no limits
+		}
 	}
 	return r.WithContext(context.WithValue(r.Context(), clientKey{}, c))
 }

@@ -212,3 +212,17 @@ func TestForwardedHost(t *testing.T) {
 	strict := newRig(t, Config{AllowedHosts: []string{"konlog.example"}})
 	wantCode(t, strict.post(eventsPath, `{"type":"text"}`, "Origin", origin, "X-Forwarded-Host", "konlog.example"), 403, codeOriginNotAllowed)
 }
+
+// A client behind a proxy on another machine cannot pass itself off as this
+// one, whose addresses have no limits.
+func TestForwardedLoopback(t *testing.T) {
+	s := &Server{cfg: Config{TrustedProxies: prefixes("10.0.0.0/8")}}
+	header := http.Header{"X-Forwarded-For": {"127.0.0.1, 10.0.0.7"}}
+	if got := clientOf(s.withClient(&http.Request{RemoteAddr: "10.0.0.1:1", Header: header})).addr; got != netip.MustParseAddr("10.0.0.1") {
+		t.Errorf("it counts as %v", got)
+	}
+	s = &Server{cfg: Config{TrustedProxies: prefixes("127.0.0.0/8")}}
+	if got := clientOf(s.withClient(&http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {"9.9.9.9"}}})).addr; got != netip.MustParseAddr("9.9.9.9") {
+		t.Errorf("behind a proxy here it counts as %v", got)
+	}
+}

@@ -28,6 +28,9 @@ func (s *Server) forkSession(c echo.Context) error {
 	if err := s.rates.mayCreate(c.Request().Context(), spec.Session); err != nil {
 		return err
 	}
+	if source, err := s.log.Session(c.Request().Context(), sessionID(c)); err == nil {
+		s.rates.charge(c.Request().Context(), source.Bytes)
+	}
 	fork, err := forker.Fork(c.Request().Context(), sessionID(c), spec)
 	if err != nil {
 		return at("fork", sessionID(c), err)

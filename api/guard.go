@@ -120,11 +120,13 @@ func (s *Server) hostAllowed(r *http.Request) bool {
 			return true
 		}
 	}
-	host := hostname(clientOf(r).host)
-	if loopbackName(host) {
-		return true
-	}
-	return slices.ContainsFunc(s.cfg.AllowedHosts, func(h string) bool { return h == "*" || strings.EqualFold(h, host) })
+	// What a proxy says of the host does not make up for the one that a browser
+	// asked for: a page elsewhere can send such a header too.
+	return s.hostListed(hostname(r.Host)) && s.hostListed(hostname(clientOf(r).host))
+}
+
+func (s *Server) hostListed(host string) bool {
+	return loopbackName(host) || slices.ContainsFunc(s.cfg.AllowedHosts, func(h string) bool { return h == "*" || strings.EqualFold(h, host) })
 }
 
 // hostname is the host without its port and brackets.

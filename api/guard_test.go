@@ -151,6 +151,23 @@ func TestHost(t *testing.T) {
 	}
 }
 
+// A page elsewhere that has taken a name for this machine can send what a proxy
+// would, too.
+func TestHostBehindTrustedProxy(t *testing.T) {
+	r := newRig(t, Config{AllowedHosts: []string{"konlog.example"}, TrustedProxies: prefixes("127.0.0.0/8")})
+	for _, c := range []struct {
+		host, said string
+		status     int
+	}{
+		{"evil.example", "localhost", 421}, {"evil.example", "konlog.example", 421}, {"localhost", "evil.example", 421},
+		{"localhost", "konlog.example", 200}, {"konlog.example", "konlog.example", 200},
+	} {
+		if a := r.do("GET", "/v1/sessions", nil, "Host", c.host, "X-Forwarded-Host", c.said); a.status != c.status {
+			t.Errorf("host %s, said to be %s: %d", c.host, c.said, a.status)
+		}
+	}
+}
+
 func TestURLTooLong(t *testing.T) {
 	r := newRig(t, Config{Limits: Limits{URLBytes: 200}})
 	wantCode(t, r.get("/healthz?x="+strings.Repeat("a", 300)), 414, codeURLTooLong)

@@ -20,6 +20,9 @@ func (s *Server) withQuota(ctx context.Context, shown any, session *store.Sessio
 		return nil, fmt.Errorf("usage of %s: %w", session.ID, err)
 	}
 	o.Quota = s.cfg.Quotas.Object(session, used)
+	if g := grantOf(ctx); o.Quota != nil && !g.Admin && !g.Metrics && !g.Read.All() {
+		o.Quota.ScopeSessions, o.Quota.ScopeBytes = nil, nil // they count the sessions of others too
+	}
 	return o, nil
 }
 

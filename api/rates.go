@@ -69,6 +69,7 @@ const (
 	knownMax       = 16_384 // credentials that were right, which may pass a limited address
 	sessionsWindow = time.Hour
 	waitMax        = time.Minute            // a slowed client waits no longer at a time
+	chargeMax      = 1 << 30                // bytes that one fork can owe
 	refusalHold    = 100 * time.Millisecond // before a refusal by a rate is sent
 )
 
@@ -184,7 +185,11 @@ func asLimit(err error) (*limitError, bool) {
 
 // holder names the credential whose limits apply, or says that none do.
 func (rt *rates) holder(ctx context.Context) (id string, bound bool) {
-	id = access.Of(ctx).Grant().ID
+	pass := access.Of(ctx)
+	if pass == nobody {
+		return "", false // strangers: the limit of their address is theirs
+	}
+	id = pass.Grant().ID
 	return id, rt.r.Local || id != access.Local.ID
 }
 
@@ -275,6 +280,13 @@ func (rt *rates) pace(ctx context.Context, n int) {
 		return
 	}
 	rt.wait(ctx, limitBytes, owe(rt.credential.of(id)[ofBytes], n))
+}
+
+// charge is pace for bytes that come at once: whoever sends more waits with that.
+func (rt *rates) charge(ctx context.Context, n int64) {
+	if id, bound := rt.holder(ctx); bound && rt.r.Bytes > 0 && n > 0 {
+		owe(rt.credential.of(id)[ofBytes], int(min(n, chargeMax)))
+	}
 }
 
 // hold keeps a refusal back for a moment: whoever does not heed it would else

@@ -307,12 +307,13 @@ func metricsOf(t *testing.T, s *Server) string {
 
 // All routes by which a session can come into being know the limit.
 func TestSessionsPerHourOnEveryRoute(t *testing.T) {
-	r := newRig(t, Config{Rates: Rates{Local: true, SessionsPerHour: 1}})
+	r := newRig(t, Config{Shells: &fakeShells{}, Rates: Rates{Local: true, SessionsPerHour: 1}})
 	wantStatus(t, r.post("/v1/sessions/first/events", `{"type":"a"}`), 201)
 	for _, try := range []struct{ method, path, body, contentType string }{
 		{"POST", "/v1/sessions/x/events", `{"type":"a"}`, "application/json"},
 		{"POST", "/v1/sessions/x/events", `{"type":"a"}` + "\n", "application/x-ndjson"},
 		{"POST", "/v1/sessions", `{}`, "application/json"},
+		{"POST", "/v1/shells", `{"session":"x"}`, "application/json"},
 		{"PUT", "/v1/sessions/x", `{}`, "application/json"},
 		{"POST", "/v1/sessions/first/fork", `{"after":1,"session":"x"}`, "application/json"},
 		{"POST", "/v1/sessions/x/prompts", `{"text":"hi"}`, "application/json"},
@@ -436,6 +437,55 @@ func TestSocketsAreBounded(t *testing.T) {
 			if !strings.Contains(text, "konlog_limited_total{"+want) {
 				t.Errorf("the metrics lack %s", want)
 			}
+		}
+	})
+}
+
+// Whoever sends no credential shares none with others: a stranger cannot use up
+// what a health check needs.
+func TestStrangersShareNoLimit(t *testing.T) {
+	r := newRig(t, Config{Rates: Rates{Local: true, Requests: 1, RequestsBurst: 1}})
+	for range 5 {
+		wantStatus(t, r.get("/healthz"), 200)
+		wantStatus(t, r.get("/readyz"), 200)
+	}
+	w := newWorld(t, Config{Rates: Rates{Local: true, Requests: 1, RequestsBurst: 1}})
+	for range 5 {
+		a := httptest.NewRecorder()
+		req := httptest.NewRequest("GET", "/health/realtime", nil)
+		req.Host = "localhost"
+		w.api.Handler().ServeHTTP(a, req)
+		if a.Code != 200 {
+			t.Fatalf("%d %s", a.Code, a.Body)
+		}
+	}
+}
+
+// A body that is read for long belongs to a credential that holds.
+func TestBodyOfARevokedCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _ := testRates(t, Rates{})
+		keys := newKeyring()
+		g, err := keys.Verify(t.Context(), tokenOf("both"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := rt.body(access.With(t.Context(), access.NewPass(g, keys)), func(p []byte) (int, error) { return copy(p, "x"), nil }, false)
+		read := func() error {
+			_, err := b.Read(make([]byte, 10))
+			return err
+		}
+		time.Sleep(bodyAsks)
+		if err := read(); err != nil {
+			t.Fatal(err)
+		}
+		keys.revoke("key:both")
+		if err := read(); err != nil {
+			t.Errorf("it is asked for each byte: %v", err)
+		}
+		time.Sleep(bodyAsks)
+		if err := read(); store.CodeOf(err) != access.CodeUnauthorized {
+			t.Errorf("a revoked key goes on: %v", err)
 		}
 	})
 }

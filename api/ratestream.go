@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/konlog/konlog/access"
 	"github.com/konlog/konlog/stream"
@@ -54,10 +55,15 @@ func (c clientLimits) Subscribed() (leave func(), err error) {
 // nobody owes for more.
 const paceBytes = 64 << 10
 
+// bodyAsks is how often the credential of a body that is still read is looked at.
+const bodyAsks = time.Second
+
 // heldBody is a body that is read as it arrives: whoever sends too much is
 // slowed down, and a line that has not ended counts against what all may hold.
 type heldBody struct {
 	read  func([]byte) (int, error)
+	holds func() error // the credential is in force
+	asked time.Time    // when it was, last
 	pace  func(n int)
 	full  func() error
 	hold  stream.Hold
@@ -68,11 +74,23 @@ type heldBody struct {
 // body wraps the reads of a streamed body. The caller releases it.
 func (rt *rates) body(ctx context.Context, read func([]byte) (int, error), lines bool) *heldBody {
 	pace := func(n int) { rt.pace(ctx, n) }
-	return &heldBody{read: read, pace: pace, full: rt.full, hold: rt.intake.Hold(), lines: lines}
+	holds := func() error {
+		if !access.Of(ctx).InForce(time.Now()) {
+			return access.ErrUnauthorized
+		}
+		return nil
+	}
+	return &heldBody{read: read, holds: holds, asked: time.Now(), pace: pace, full: rt.full, hold: rt.intake.Hold(), lines: lines}
 }
 
 func (b *heldBody) Read(p []byte) (int, error) {
 	n, err := b.read(p[:min(len(p), paceBytes)])
+	if now := time.Now(); now.Sub(b.asked) >= bodyAsks {
+		b.asked = now
+		if err := b.holds(); err != nil {
+			return 0, err
+		}
+	}
 	if b.lines {
 		if i := bytes.LastIndexByte(p[:n], '\n'); i >= 0 {
 			b.line = n - i - 1

@@ -64,6 +64,9 @@ func (s *Server) postShell(c echo.Context) error {
 	if err := s.mayChange(ctx, spec.Session); err != nil {
 		return err
 	}
+	if err := s.rates.mayCreate(ctx, spec.Session); err != nil {
+		return err
+	}
 	session, err := s.cfg.Shells.Open(ctx, spec)
 	if err != nil {
 		return err
@@ -109,12 +112,12 @@ func shellMember(spec *ShellSpec, name string, value []byte) (err error) {
 	return err
 }
 
-// mayOrder refuses what would make a terminal's program do something to whoever
-// may not use one.
+// mayOrder refuses the events of terminals to whoever may not use one: they type
+// into it, or would stand for what its program printed.
 func (s *Server) mayOrder(ctx context.Context, drafts []store.Draft) error {
 	for i := range drafts {
-		if store.TerminalOrder(drafts[i].Type) && !grantOf(ctx).Shell {
-			return store.Because(access.CodeForbidden, access.ErrForbidden, "this credential may not type into shells: konlog token create --shell makes one that may")
+		if store.TerminalType(drafts[i].Type) && !grantOf(ctx).Shell {
+			return store.Because(access.CodeForbidden, access.ErrForbidden, "this credential may not append a terminal's events: konlog token create --shell makes one that may")
 		}
 	}
 	return nil

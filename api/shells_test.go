@@ -78,6 +78,8 @@ func TestTypingNeedsTheRight(t *testing.T) {
 		"one event":     {"/v1/sessions/mine-1/events", "application/json", typed},
 		"among others":  {"/v1/sessions/mine-1/events", "application/json", `[{"type":"text","data":{"text":"x"}},` + typed + `]`},
 		"a stream":      {"/v1/sessions/mine-1/events", "application/x-ndjson", typed + "\n"},
+		"false output":  {"/v1/sessions/mine-1/events", "application/json", `{"type":"terminal_output","data":{"bytes":"Rk9SR0VE"}}`},
+		"a false end":   {"/v1/sessions/mine-1/events", "application/json", `{"type":"terminal_exit","data":{"exitCode":0}}`},
 		"another size":  {"/v1/sessions/mine-1/events", "application/json", `{"type":"terminal_resize","data":{"cols":1,"rows":1}}`},
 		"a new shell":   {"/v1/shells", "application/json", `{"session":"mine-2"}`},
 		"one of others": {"/v1/shells", "application/json", `{}`},

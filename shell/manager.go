@@ -3,6 +3,7 @@ package shell
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func (m *Manager) Open(ctx context.Context, spec Spec) (string, error) {
 	if err := m.complete(&spec); err != nil {
 		return "", err
 	}
-	s := &shell{m: m, spec: spec, epoch: time.Now().UnixMilli()}
+	s := &shell{m: m, spec: spec, name: "konlog-shell-" + rand.Text()}
 	if err := m.enter(s); err != nil {
 		return "", err
 	}

@@ -18,8 +18,10 @@ const (
 	readBytes   = 32 << 10              // of output at a time; an event is a third larger
 	gather      = 10 * time.Millisecond // what is printed within it is one event
 	followBeat  = 10 * time.Second      // a wake-up that was lost costs no more
+	overBeat    = time.Second           // between two looks whether the session of a program that does not read is over
 	appendAgain = time.Second           // wait before what the log did not take is sent again
-	inputMax    = 256                   // events that wait to be typed; more wait in the log
+	keysBytes   = 4 << 10               // of what is typed at a time
+	keysMax     = 64                    // such pieces that wait for the program; more wait in the log
 )
 
 // Why a shell ends that did not exit by itself.
@@ -32,9 +34,9 @@ var (
 type shell struct {
 	m     *Manager
 	spec  Spec
-	epoch int64 // of its producer: the server's start of it
-	seq   int64 // of its next append
-	first int64 // id of its terminal_start
+	name  string // of its producer; a secret, or others could append in its place
+	seq   int64  // of its next append
+	first int64  // id of its terminal_start
 	term  *terminal
 	last  atomic.Int64 // when something was typed or printed, Unix nanoseconds
 }
@@ -78,7 +80,7 @@ func (s *shell) alive() { s.last.Store(time.Now().UnixNano()) }
 // again. One is under way at a time.
 func (s *shell) append(ctx context.Context, drafts ...store.Draft) (store.Appended, error) {
 	done, err := s.m.c.Log.Append(ctx, s.spec.Session, store.AppendOptions{
-		NoCreate: true, Producer: &store.Producer{ID: "konlog-shell", Epoch: s.epoch, Seq: s.seq},
+		NoCreate: true, Producer: &store.Producer{ID: s.name, Seq: s.seq},
 	}, drafts...)
 	if err == nil {
 		s.seq++
@@ -107,6 +109,7 @@ func (s *shell) run(ctx context.Context) {
 		s.pace(ctx, len(content))
 	}
 	data := exitData(s.term.wait())
+	killSession(s.term.cmd.Process.Pid) // its number is not given again as long as somebody has its session
 	if ctx.Err() != nil {
 		data["reason"] = reasonOf(context.Cause(ctx))
 	}
@@ -184,7 +187,7 @@ func (s *shell) watch(ctx context.Context, stop context.CancelCauseFunc) {
 
 // follow types what the session says, until it is over.
 func (s *shell) follow(ctx context.Context) error {
-	keys := make(chan []byte, inputMax)
+	keys := make(chan []byte, keysMax)
 	defer close(keys)
 	go s.term.write(keys)
 	t := stream.NewTail(s.m.c.Log, s.m.c.Hub, s.spec.Session, s.first)
@@ -220,15 +223,33 @@ func (s *shell) apply(ctx context.Context, e *store.Event, keys chan<- []byte) e
 		}
 	case store.TypeTerminalInput:
 		s.alive()
-		if content := typed(e); len(content) > 0 {
-			select {
-			case keys <- content:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+		for content := range slices.Chunk(typed(e), keysBytes) {
+			if err := s.press(ctx, content, keys); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// press waits for the program to read. One that does not still ends with its
+// session, whose end stands behind what it does not read.
+func (s *shell) press(ctx context.Context, content []byte, keys chan<- []byte) error {
+	beat := time.NewTicker(overBeat)
+	defer beat.Stop()
+	for {
+		select {
+		case keys <- content:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-beat.C:
+		}
+		session, err := s.m.c.Log.Session(ctx, s.spec.Session)
+		if errors.Is(err, store.ErrNotFound) || err == nil && session.Closed {
+			return errSessionOver
+		}
+	}
 }
 
 // exitData is the data of terminal_exit.

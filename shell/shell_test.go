@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,13 +201,7 @@ func TestShellEndsWithItsSession(t *testing.T) {
 			d := newDesk(t, nil)
 			s := d.open(Spec{})
 			d.types(s, "echo pid=$$.\n")
-			var pid int
-			d.until(s, "its pid", func(_ []store.Event, screen string) bool {
-				if m := regexp.MustCompile(`pid=(\d+)\.`).FindStringSubmatch(screen); m != nil {
-					pid, _ = strconv.Atoi(m[1])
-				}
-				return pid > 0
-			})
+			pid := d.number(s, `pid=(\d+)\.`)
 			if end == "closed" {
 				_, err := d.log.Log.Append(t.Context(), s, store.AppendOptions{}, store.Draft{Type: store.TypeSessionClosed, Data: []byte("{}")})
 				if err != nil {
@@ -215,12 +210,67 @@ func TestShellEndsWithItsSession(t *testing.T) {
 			} else if err := d.log.DeleteSession(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(patience); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) { // another process: only the kernel knows
-				if time.Now().After(deadline) {
-					t.Fatalf("process %d lives on", pid)
-				}
-			}
+			gone(t, pid)
 		})
+	}
+}
+
+// A program that reads nothing, into which more is typed than it may hold, ends
+// with its session all the same.
+func TestShellThatDoesNotRead(t *testing.T) {
+	d := newDesk(t, nil)
+	s := d.open(Spec{Command: []string{"/bin/sh", "-c", "stty raw -echo; echo ready; exec sleep 3600"}})
+	d.until(s, "the program", shows("ready"))
+	for range 20 {
+		d.types(s, strings.Repeat("x", 64<<10))
+	}
+	if _, err := d.log.Log.Append(t.Context(), s, store.AppendOptions{}, store.Draft{Type: store.TypeSessionClosed, Data: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); d.m.Running() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it runs on")
+		}
+	}
+}
+
+// What a shell has put into the background, deaf to its end, ends with it.
+func TestShellTakesItsJobsWithIt(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only there are they found")
+	}
+	d := newDesk(t, nil)
+	s := d.open(Spec{})
+	d.types(s, "set -m; (trap '' HUP; exec sleep 3600) & echo job=$!.\n")
+	pid := d.number(s, `job=(\d+)\.`)
+	if _, err := d.log.Log.Append(t.Context(), s, store.AppendOptions{}, store.Draft{Type: store.TypeSessionClosed, Data: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, pid)
+}
+
+// number waits until the screen shows one.
+func (d *desk) number(session, pattern string) (n int) {
+	d.t.Helper()
+	d.until(session, pattern, func(_ []store.Event, screen string) bool {
+		if m := regexp.MustCompile(pattern).FindStringSubmatch(screen); m != nil {
+			n, _ = strconv.Atoi(m[1])
+		}
+		return n > 0
+	})
+	return n
+}
+
+// gone waits for the end of a process that somebody else waits for.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) { // another process: only the kernel knows
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d lives on", pid)
+		}
+		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(state), ") Z ") {
+			return // its parent, which is not ours, has yet to look
+		}
 	}
 }
 

@@ -141,6 +141,7 @@ func (t *terminal) hangUp(wait time.Duration) {
 // kill ends the program and what it started at once.
 func (t *terminal) kill() {
 	killGroup(t.cmd.Process.Pid)
+	killSession(t.cmd.Process.Pid)
 	t.close()
 }
 

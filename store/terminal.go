@@ -1,5 +1,7 @@
 package store
 
+import "strings"
+
 // TagShell marks the sessions of terminals.
 const TagShell = "shell"
 
@@ -12,11 +14,10 @@ const (
 	TypeTerminalExit   = "terminal_exit"   // {exitCode, signal?, reason}: exit, closed, idle, stopped or server
 )
 
-// TerminalOrder reports whether an event of the type makes a terminal's program
-// do something, so that whoever appends it must be allowed to use one.
-func TerminalOrder(typ string) bool {
-	return typ == TypeTerminalInput || typ == TypeTerminalResize
-}
+// TerminalType reports whether the type is one of a terminal's own, which whoever
+// appends it must be allowed to use: input makes its program do something, and
+// the others would be taken for the program's.
+func TerminalType(typ string) bool { return strings.HasPrefix(typ, "terminal_") }
 
 // Refusals of shells.
 const (

@@ -44,7 +44,7 @@ func (a *app) withSecrets(c config) {
 func withoutCredentials(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
-		return name == tokenVariable || name == jwtSecretVariable
+		return name == tokenVariable || name == jwtSecretVariable || name == "CREDENTIALS_DIRECTORY"
 	})
 }
 

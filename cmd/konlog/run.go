@@ -82,6 +82,7 @@ turn failed or was stopped.`,
   konlog run -- konlog fake-agent recording.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			hideProcess()
 			return a.runAgent(cmd, args, o)
 		},
 	}

@@ -53,6 +53,7 @@ func (a *app) serve(cmd *cobra.Command) error {
 		return err
 	}
 	a.useProcs()
+	hideProcess()
 	s, err := startServer(ctx, c, logger)
 	if err != nil {
 		return err

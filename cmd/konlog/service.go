@@ -273,11 +273,23 @@ func privileged(args []string) bool {
 // unitWord quotes an argument as systemd.service(5) wants it: % and $ stand for
 // themselves only when doubled.
 func unitWord(w string) string {
-	w = strings.NewReplacer(`%`, `%%`, `$`, `$$`).Replace(w)
-	if w != "" && !strings.ContainsAny(w, " \t\n\"'\\;") {
+	w = strings.NewReplacer(`%`, `%%`, `$`, `$$`, `\`, `\\`, `"`, `\"`).Replace(w)
+	plain := w != ""
+	var b strings.Builder
+	for _, c := range []byte(w) {
+		switch {
+		case c < 0x20 || c == 0x7f: // a line may end at any of them
+			fmt.Fprintf(&b, `\x%02x`, c)
+			plain = false
+		default:
+			b.WriteByte(c)
+			plain = plain && c > ' ' && !strings.ContainsRune(`"'\;`, rune(c))
+		}
+	}
+	if plain {
 		return w
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(w) + `"`
+	return `"` + b.String() + `"`
 }
 
 // service is the system's own.

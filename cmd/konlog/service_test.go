@@ -65,7 +65,7 @@ func TestUnitsAreSystemds(t *testing.T) {
 
 func TestUnitWords(t *testing.T) {
 	for word, want := range map[string]string{
-		"plain": "plain", "": `""`, "two words": `"two words"`, `50%`: `50%%`, `$HOME`: `$$HOME`, `a"b\c`: `"a\"b\\c"`, "a;b": `"a;b"`, "a\nb": `"a\nb"`,
+		"plain": "plain", "": `""`, "two words": `"two words"`, `50%`: `50%%`, `$HOME`: `$$HOME`, `a"b\c`: `"a\"b\\c"`, "a;b": `"a;b"`, "a\nb\rc": `"a\x0ab\x0dc"`,
 	} {
 		if got := unitWord(word); got != want {
 			t.Errorf("%q: %s, want %s", word, got, want)
