@@ -16,6 +16,9 @@ FUZZ_TIME=${FUZZ_TIME:-2000x}
 export KONLOG_LONG=1 # with what takes longer than go test ./... is to take
 export KONLOG_CRASH_ROUNDS=${KONLOG_CRASH_ROUNDS:-30}
 
+# What programs print need not be text, and is looked through all the same.
+grep() { command grep -a "$@"; }
+
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 passed=0 failed=0 skipped=0

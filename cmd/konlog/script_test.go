@@ -17,6 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	time.Local = time.UTC // what is printed for people is compared
 	testscript.Main(m, map[string]func(){"konlog": main})
 }
 

@@ -42,14 +42,7 @@ func busy() *topSnapshot {
 	}
 }
 
-func inUTC(t *testing.T) {
-	was := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = was })
-}
-
 func TestTopViews(t *testing.T) {
-	inUTC(t)
 	gone := &topSnapshot{Time: store.Stamp{Time: topNow}, Server: "http://127.0.0.1:8787", Error: "metrics: GET /metrics: connection refused", Since: ago(75 * time.Second), interval: 2 * time.Second}
 	denied := &topSnapshot{Time: store.Stamp{Time: topNow}, Server: "http://h", Error: "403 forbidden", Since: ago(0), Turns: busy().Turns[:1], interval: 2 * time.Second}
 	first := busy()
