@@ -156,7 +156,7 @@ for program in nginx haproxy; do
 done
 
 step "go test -race, $KONLOG_CRASH_ROUNDS crash rounds"
-if ! go test -race -count=1 -timeout=20m -v ./... >"$logs/test" 2>&1; then
+if ! go test -race -count=1 -timeout=40m -v ./... >"$logs/test" 2>&1; then
   count "$logs/test"
   grep -vE '^(=== |ok |\?|PASS| *--- (PASS|SKIP))' "$logs/test" | tail -n 200
   die "go test"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/konlog/konlog/store"
@@ -84,7 +85,7 @@ func (a *Access) Holds(g *Grant) bool {
 	if !a.Required() {
 		return true
 	}
-	return !a.logins.ended(g.login) && a.verifier.Holds(g)
+	return !a.logins.out.has(g.login) && a.verifier.Holds(g)
 }
 
 // Authenticate makes the pass that a token gives, or returns ErrUnauthorized.
@@ -106,7 +107,7 @@ func (a *Access) pass(g Grant) *Pass {
 // Ticket makes a single-use credential for an address that takes no header,
 // which allows at most what the pass does. Sessions, when there are any,
 // narrow it to these; store.FeedSession among them stands for the feed of all
-// that the pass may read. A session that the pass may not read is answered as
+// that the pass may read, and not for these sessions themselves. A session that the pass may not read is answered as
 // one that is absent.
 func (a *Access) Ticket(_ context.Context, p *Pass, sessions []string) (Ticket, error) {
 	if !p.InForce(time.Now()) {
@@ -139,7 +140,7 @@ func (a *Access) Login(ctx context.Context, token string) (cookie string, g Gran
 	if err != nil {
 		return "", Grant{}, err
 	}
-	cookie, err = a.logins.begin(token, time.Now())
+	cookie, err = a.logins.begin(token, g.ID, time.Now())
 	return cookie, g, err
 }
 
@@ -153,7 +154,7 @@ func (a *Access) FromCookie(ctx context.Context, cookie string) (*Pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.login = l.ID
+	g.login = l.signIn
 	if end := l.Begun.Add(a.logins.max); g.Expires.IsZero() || end.Before(g.Expires) {
 		g.Expires = end
 	}
@@ -178,17 +179,18 @@ func (a *Access) Logout(cookie string) error {
 }
 
 // narrowed is the grant cut down to the sessions. Nothing beyond sessions is
-// left in it: an address with a ticket may end up in somebody's log.
+// left in it, shells neither: an address with a ticket may end up in somebody's
+// log, and what clients type goes by REST with a credential of its own.
 func narrowed(g *Grant, sessions []string) (Grant, error) {
 	n := *g
-	n.Admin, n.Metrics = false, false
+	n.Admin, n.Metrics, n.Shell = false, false, false
 	if len(sessions) == 0 {
 		return n, nil
 	}
 	if len(sessions) > store.PatternsMax {
 		return Grant{}, store.Errorf(store.CodeInvalidQuery, "a ticket for %d sessions is for more than %d; leave sessions out for all", len(sessions), store.PatternsMax)
 	}
-	n.Read, n.Write = nil, nil
+	n.Read, n.Write, n.feed = nil, nil, nil
 	for _, id := range sessions {
 		if err := store.ValidSessionID(id); err != nil {
 			return Grant{}, err
@@ -197,7 +199,7 @@ func narrowed(g *Grant, sessions []string) (Grant, error) {
 			return Grant{}, store.Errorf(store.CodeNotFound, "there is no session %s", id)
 		}
 		if id == store.FeedSession {
-			n.Read = append(n.Read, g.Read...)
+			n.feed = slices.Concat(g.Read, g.feed)
 			continue
 		}
 		n.Read = append(n.Read, id)

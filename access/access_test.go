@@ -205,9 +205,30 @@ func TestTicketNarrows(t *testing.T) {
 	if !all.MayRead("team-eve") || !all.MayWrite("secret") || all.MayRead("y") || all.Admin || all.Metrics {
 		t.Errorf("without sessions: %+v", all)
 	}
-	feed := use(store.FeedSession)
-	if !feed.MayRead(store.FeedSession) || !feed.MayRead("team-eve") || feed.MayRead("y") || feed.MayWrite("team-ada") {
-		t.Errorf("the feed: %+v", feed)
+	if g.Shell || all.Shell {
+		t.Error("a ticket types into shells")
+	}
+	for _, c := range []struct {
+		sessions      []string
+		reads, inFeed string
+	}{
+		{[]string{store.FeedSession}, "", "team-ada team-eve x"},
+		{[]string{store.FeedSession, "x"}, "x", "team-ada team-eve x"},
+		{[]string{"x"}, "x", "x"},
+		{nil, "team-ada team-eve x", "team-ada team-eve x"},
+	} {
+		g := use(c.sessions...)
+		if !g.MayRead(store.FeedSession) || g.MayWrite(store.FeedSession) {
+			t.Errorf("%q: the feed is not to be read, or to be written", c.sessions)
+		}
+		for _, s := range []string{"team-ada", "team-eve", "x", "y", "secret"} {
+			if want := strings.Contains(c.reads, s); g.MayRead(s) != want || c.sessions != nil && g.MayWrite(s) {
+				t.Errorf("%q: %s is read: %v; written: %v", c.sessions, s, !want, g.MayWrite(s))
+			}
+			if want := strings.Contains(c.inFeed, s); g.InFeed(s) != want {
+				t.Errorf("%q: the feed tells of %s: %v", c.sessions, s, !want)
+			}
+		}
 	}
 	for what, c := range map[string]struct {
 		sessions []string
@@ -247,7 +268,7 @@ func TestNarrowedNeverMore(t *testing.T) {
 		if err != nil {
 			return
 		}
-		if n.Admin || n.Metrics || n.Shell && !g.Shell || n.key != g.key || n.Subject != g.Subject || !n.Expires.Equal(g.Expires) {
+		if n.Admin || n.Metrics || n.Shell || n.key != g.key || n.Subject != g.Subject || !n.Expires.Equal(g.Expires) {
 			t.Fatalf("%+v became %+v", g, n)
 		}
 		for range 20 {
@@ -255,7 +276,10 @@ func TestNarrowedNeverMore(t *testing.T) {
 			if n.MayRead(s) && !g.MayRead(s) || n.MayWrite(s) && !g.MayWrite(s) {
 				t.Fatalf("%+v for %q is more than %+v at %s", n, sessions, g, s)
 			}
-			if len(sessions) > 0 && !slices.Contains(sessions, s) && !slices.Contains(sessions, store.FeedSession) && (n.MayRead(s) && s != store.FeedSession || n.MayWrite(s)) {
+			if n.InFeed(s) && !g.MayRead(s) && !g.InFeed(s) {
+				t.Fatalf("%+v for %q hears more than %+v of %s", n, sessions, g, s)
+			}
+			if len(sessions) > 0 && !slices.Contains(sessions, s) && (n.MayRead(s) && s != store.FeedSession || n.MayWrite(s)) {
 				t.Fatalf("%q reach %s, which is not among them", sessions, s)
 			}
 		}
@@ -612,40 +636,6 @@ func TestLogout(t *testing.T) {
 	})
 }
 
-// TestLogoutsBounded guards the memory of signed-out sessions.
-func TestLogoutsBounded(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a := mustAccess(t, Config{})
-		out := func() string {
-			cookie, _, err := a.Login(t.Context(), "x")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := a.Logout(cookie); err != nil {
-				t.Fatal(err)
-			}
-			return cookie
-		}
-		first := out()
-		after(time.Second)
-		for range loginsEndedMax {
-			out()
-		}
-		if n := len(a.logins.out); n != loginsEndedMax {
-			t.Errorf("%d are kept", n)
-		}
-		if _, open := a.logins.open(first, time.Now()); !open {
-			t.Error("it was not the first to make room")
-		}
-		after(LoginMaxDefault)
-		out()
-		if n := len(a.logins.out); n != 1 {
-			t.Errorf("%d are kept after their end", n)
-		}
-	})
-}
-
 // TestLoginFile guards the file with the secret.
 func TestLoginFile(t *testing.T) {
 	t.Parallel()
@@ -655,7 +645,7 @@ func TestLoginFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"empty": "", "cut": string(body[:len(body)/2]), "no secret": `{"v":1}`, "short secret": `{"v":1,"secret":"AAAA"}`, "newer": strings.Replace(string(body), `"v":1`, `"v":2`, 1)} {
+	for name, text := range map[string]string{"empty": "", "cut": string(body[:len(body)/2]), "no secret": `{"v":2}`, "short secret": `{"v":2,"secret":"AAAA"}`, "older": strings.Replace(string(body), `"v":2`, `"v":1`, 1), "newer": strings.Replace(string(body), `"v":2`, `"v":3`, 1)} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -691,6 +681,17 @@ func TestLogoutThatIsNotKept(t *testing.T) {
 	}
 	if _, ok := r.in(r.cookie); ok {
 		t.Error("it is taken")
+	}
+	if err := r.Logout(r.cookie); err == nil {
+		t.Error("signing out again says that it is kept")
+	}
+	r.logins.path = r.config.LoginFile
+	if err := r.Logout(r.cookie); err != nil {
+		t.Errorf("signing out again, on a disk that takes it: %v", err)
+	}
+	r.restart()
+	if _, ok := r.in(r.cookie); ok {
+		t.Error("it is taken after a restart")
 	}
 }
 

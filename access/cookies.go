@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
-	"sync"
 	"time"
 
 	"github.com/konlog/konlog/store"
@@ -28,9 +26,8 @@ const (
 	cookieBytesMax = 4096             // longer values are no cookie of ours
 	loginFresh     = time.Hour        // a cookie is set anew at most so often
 	loginSkew      = time.Minute      // a cookie from a clock that was set back since
-	loginsEndedMax = 4096             // sessions that were signed out and would still run
-	loginFileMax   = 1 << 20          // bytes of the file: the secret, and as many as that
-	loginVersion   = 1                // of the file and of what is sealed
+	loginFileMax   = 1 << 20          // bytes of the file: the secret, and all that signedOut may keep
+	loginVersion   = 2                // of the file
 	sealedAs       = "konlog login 1" // what the seal is for
 )
 
@@ -38,8 +35,7 @@ const (
 // revocation, expiry and rotation end it by the one way that there is, and a
 // stolen secret of the server alone lets nobody in.
 type login struct {
-	ID    string    `json:"id"`
-	Begun time.Time `json:"begun"`
+	signIn
 	Seen  time.Time `json:"seen"`
 	Token string    `json:"token"`
 }
@@ -51,24 +47,29 @@ type logins struct {
 	path      string // or ""
 	secret    []byte
 	seal      cipher.AEAD
+	write     func(path string, body []byte) error
 	logger    *slog.Logger
+	out       signedOut
 
-	mu  sync.Mutex // guards out
-	out map[string]time.Time
+	writing chan struct{} // capacity 1: whoever writes the file has a place in it
+	written int64         // the last change of out that is in the file, -1 before there is one; whoever has the place may touch it
 }
 
 // loginFile is the file's content.
 type loginFile struct {
-	Version int                  `json:"v"`
-	Secret  []byte               `json:"secret"`
-	Ended   map[string]time.Time `json:"ended"` // id: when it would have ended by itself
+	Version int               `json:"v"`
+	Secret  []byte            `json:"secret"`
+	Until   time.Time         `json:"until,omitzero"` // every session that began until then has ended
+	Ended   map[string]*ended `json:"ended"`          // by credential
 }
 
 func openLogins(c Config) (*logins, error) {
 	l := &logins{
 		idle: cmp.Or(c.LoginIdle, LoginIdleDefault), max: cmp.Or(c.LoginMax, LoginMaxDefault),
-		path: c.LoginFile, logger: c.Logger, out: map[string]time.Time{},
+		path: c.LoginFile, write: writePrivate, logger: c.Logger, writing: make(chan struct{}, 1), written: -1,
 	}
+	l.out.max = l.max
+	l.out.restore(time.Time{}, nil)
 	if err := l.load(); err != nil {
 		return nil, err
 	}
@@ -91,39 +92,55 @@ func (l *logins) load() error {
 	}
 	body, err := readPrivate(l.path, loginFileMax)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l.save()
+		return l.save(0)
 	}
 	if err != nil {
 		return err
 	}
 	var f loginFile
 	if err := json.Unmarshal(body, &f); err != nil || f.Version != loginVersion || len(f.Secret) != secretBytes {
-		return fmt.Errorf("%s is damaged, or of a newer version: remove it, and everybody signs in to the console again", l.path)
+		return fmt.Errorf("%s is damaged, or of another version: remove it, and everybody signs in to the console again", l.path)
 	}
 	l.secret = f.Secret
-	if f.Ended != nil {
-		l.out = f.Ended
-	}
+	l.out.restore(f.Until, f.Ended)
+	l.written = 0
 	return nil
 }
 
-// save writes the file. The caller holds mu, or is the only one.
-func (l *logins) save() error {
+// save returns when the change is in the file. One writes at a time, and what
+// all who wait for it have changed: so many cost two writes, and nobody who only
+// shows a cookie waits for the disk.
+func (l *logins) save(change int64) error {
 	if l.path == "" {
 		return nil
 	}
-	body, err := json.Marshal(loginFile{Version: loginVersion, Secret: l.secret, Ended: l.out})
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	if change <= l.written {
+		return nil
+	}
+	until, ended, last := l.out.snapshot()
+	body, err := json.Marshal(loginFile{Version: loginVersion, Secret: l.secret, Until: until, Ended: ended})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", l.path, err)
 	}
-	return writePrivate(l.path, append(body, '\n'))
+	if err := l.write(l.path, append(body, '\n')); err != nil {
+		return err
+	}
+	l.written = last
+	return nil
 }
 
-func (l *logins) begin(token string, now time.Time) (string, error) {
+// begin makes the cookie of a session of the credential that the grant's id
+// names.
+func (l *logins) begin(token, grantID string, now time.Time) (string, error) {
 	if len(token) > loginTokenMax {
 		return "", store.Errorf(CodeUnauthorized, "a token of %d bytes does not fit a browser's cookie, which takes %d: sign in with a shorter one, such as an API key", len(token), loginTokenMax)
 	}
-	return l.sealed(login{ID: newSecret()[:22], Begun: now.UTC(), Seen: now.UTC(), Token: token}), nil
+	by := credentialName(grantID)
+	return l.sealed(login{
+		signIn: signIn{ID: newSecret()[:22], By: by, Begun: l.out.begin(by, now).UTC()}, Seen: now.UTC(), Token: token,
+	}), nil
 }
 
 func (l *logins) sealed(one login) string {
@@ -136,6 +153,12 @@ func (l *logins) sealed(one login) string {
 
 // open returns what the cookie holds, unless it is none of ours or has ended.
 func (l *logins) open(cookie string, now time.Time) (login, bool) {
+	one, ok := l.unsealed(cookie, now)
+	return one, ok && !l.out.has(one.signIn)
+}
+
+// unsealed is open for who does not mind that it was signed out.
+func (l *logins) unsealed(cookie string, now time.Time) (login, bool) {
 	if len(cookie) > cookieBytesMax {
 		return login{}, false
 	}
@@ -152,7 +175,7 @@ func (l *logins) open(cookie string, now time.Time) (login, bool) {
 		return login{}, false
 	}
 	alive := now.Before(one.Begun.Add(l.max)) && now.Before(one.Seen.Add(l.idle)) && !one.Seen.After(now.Add(loginSkew))
-	return one, alive && !l.ended(one.ID)
+	return one, alive
 }
 
 func (l *logins) refresh(cookie string, now time.Time) (string, bool) {
@@ -164,36 +187,14 @@ func (l *logins) refresh(cookie string, now time.Time) (string, bool) {
 	return l.sealed(one), true
 }
 
-// ended reports whether the session was signed out; "" is none.
-func (l *logins) ended(id string) bool {
-	if id == "" {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, out := l.out[id]
-	return out
-}
-
+// end signs out, and returns when no restart undoes it. Of a session that was
+// signed out before it answers the same: the disk may have refused it then.
 func (l *logins) end(cookie string, now time.Time) error {
-	one, ok := l.open(cookie, now)
+	one, ok := l.unsealed(cookie, now)
 	if !ok {
-		return nil // it has ended
+		return nil // it has ended by itself
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	maps.DeleteFunc(l.out, func(_ string, until time.Time) bool { return !now.Before(until) })
-	for len(l.out) >= loginsEndedMax { // who would have ended first makes room
-		first, at := "", time.Time{}
-		for id, until := range l.out {
-			if first == "" || until.Before(at) {
-				first, at = id, until
-			}
-		}
-		delete(l.out, first)
-	}
-	l.out[one.ID] = one.Begun.Add(l.max)
-	if err := l.save(); err != nil {
+	if err := l.save(l.out.add(one.signIn, now)); err != nil {
 		l.logger.Error("a sign-out was not kept for the next start", "err", err)
 		return err
 	}

@@ -21,7 +21,9 @@ type Grant struct {
 
 	given Verifier // who gave it and says whether it holds, or nil
 	key   string   // what it stands on, by which that one knows it
-	login string   // the browser session it came by, or ""
+	login signIn   // the browser session it came by, if any
+
+	feed store.Patterns // sessions of which it may see no more than the feed tells
 }
 
 // Local is the grant of everybody where no credentials are asked for, which
@@ -35,10 +37,14 @@ var Local = Grant{
 // whoever may read anything: its events are filtered one by one.
 func (g *Grant) MayRead(session string) bool {
 	if session == store.FeedSession {
-		return len(g.Read) > 0
+		return len(g.Read) > 0 || len(g.feed) > 0
 	}
 	return g.Read.Match(session)
 }
+
+// InFeed reports whether the feed may tell of the session: one that may be
+// read, or one that the ticket for the feed stands for.
+func (g *Grant) InFeed(session string) bool { return g.Read.Match(session) || g.feed.Match(session) }
 
 // MayWrite reports whether the session may be appended to and changed.
 func (g *Grant) MayWrite(session string) bool { return g.Write.Match(session) }

@@ -77,9 +77,14 @@ func (n need) met(g *access.Grant, session string) error {
 		ok = g.Shell
 	}
 	if !ok {
-		return access.ErrForbidden
+		return store.Because(access.CodeForbidden, access.ErrForbidden, "this credential does not allow that: it needs "+rights[n.kind])
 	}
 	return nil
+}
+
+// rights are what a grant may lack for a need, in words.
+var rights = map[needKind]string{
+	needWriteAny: "a session that it may write", needAdmin: "the right admin", needMetrics: "the right metrics", needShell: "the right shell, which admin does not include",
 }
 
 // noCredentials asks for none.
@@ -294,7 +299,7 @@ func (s *Server) show(ctx context.Context, session string) func(*store.Event) bo
 		if e.Type == store.TypeSeen && e.Text("subject") != g.Subject {
 			return false
 		}
-		return g.Read.Match(e.Text("session"))
+		return g.InFeed(e.Text("session"))
 	}
 }
 

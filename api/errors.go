@@ -245,7 +245,7 @@ func detailOf(refused *store.Error, r *http.Request) string {
 	if !named || store.ValidSessionID(id) != nil {
 		return refused.Detail + "; the first append to a session creates it"
 	}
-	return "there is no session " + id + "; the first append to it creates it"
+	return "there is no session " + id + ", or this credential does not reach it; the first append by one that may write it creates it"
 }
 
 func (p *problem) setWant(member string, want int64) {
@@ -264,6 +264,7 @@ func (s *Server) logRefusal(r *http.Request, status int, id string, err error) {
 	level := slog.LevelDebug
 	switch {
 	case r.Context().Err() != nil: // the client left
+	case status == http.StatusInsufficientStorage: // the log has one line when the disk gets low, and must not fill it
 	case status >= 500:
 		level = slog.LevelError
 	}

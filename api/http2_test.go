@@ -188,6 +188,20 @@ func TestHTTP2(t *testing.T) {
 }
 
 // TestHTTP2AndWebSocket: who upgrades gets HTTP/1.1 on a connection of its own.
+// TestSilentStreamOverHTTP2: unlike with HTTP/1.1, a deadline for a write that is
+// over ends the stream, so a stream in which nothing happens must have none.
+func TestSilentStreamOverHTTP2(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	r := newSecureRig(t, Config{Stream: stream.Config{WriteTimeout: timeout, Heartbeat: time.Hour}})
+	r.whole("PUT", "/v1/sessions/s1", nil)
+	next := r.follow("/v1/sessions/s1/sse")
+	<-time.After(5 * timeout) // the deadline is the network's own, which no clock of a test moves
+	r.whole("POST", "/v1/sessions/s1/events", strings.NewReader(`{"type":"text","data":{"text":"late"}}`), "Content-Type", "application/json")
+	if id := next(); id != "1" {
+		t.Errorf("the next event is %q", id)
+	}
+}
+
 func TestHTTP2AndWebSocket(t *testing.T) {
 	r := newSecureRig(t, Config{})
 	if a := r.whole("POST", eventsPath, strings.NewReader(`{"type":"text"}`)); a.status != 201 {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -278,5 +279,28 @@ func TestSessionWithoutAName(t *testing.T) {
 				t.Errorf("%s posts to %s: got %d %s, want %d", subject, path, a.status, a.body, status)
 			}
 		}
+	}
+}
+
+// TestTicketForTheFeed: it tells of what may be read, and opens none of it.
+func TestTicketForTheFeed(t *testing.T) {
+	w := newWorld(t, Config{})
+	head, err := w.log.Session(t.Context(), store.FeedSession)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := fmt.Sprintf("/v1/sessions/_feed/sse?until=%d&ticket=", head.Head)
+	if a := w.ask("GET", feed+w.ticket("reader", store.FeedSession), ""); a.status != 200 || !strings.Contains(a.body, "alpha") || strings.Contains(a.body, "zulu") {
+		t.Errorf("the feed: %d %s", a.status, a.body)
+	}
+	if a := w.ask("GET", feed+w.ticket("reader", store.FeedSession, "mine-1"), ""); a.status != 200 || !strings.Contains(a.body, "alpha") {
+		t.Errorf("the feed, beside a session: %d %s", a.status, a.body)
+	}
+	if a := w.ask("GET", "/v1/sessions/mine-1/sse?until=1&ticket="+w.ticket("reader", store.FeedSession), ""); a.status != 404 || strings.Contains(a.body, "alpha") {
+		t.Errorf("a session with a ticket for the feed: %d %s", a.status, a.body)
+	}
+	several := "/v1/sse?cursor=mine-1:0,_feed:0&until=1&ticket="
+	if a := w.ask("GET", several+w.ticket("reader", store.FeedSession), ""); !strings.Contains(a.body, `"code":"session_not_found"`) || strings.Contains(a.body, "common words") {
+		t.Errorf("both with a ticket for the feed: %d %s", a.status, a.body)
 	}
 }

@@ -44,7 +44,7 @@ func (s *Server) ServeSSE(w http.ResponseWriter, r *http.Request, req Request) e
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 
-	out := &sseCarrier{wire: newResponseWire(w, s.cfg.WriteTimeout), conn: c, named: req.Named}
+	out := &sseCarrier{wire: newResponseWire(w, s.cfg.WriteTimeout), conn: c, named: req.Named, http2: r.ProtoMajor >= 2}
 	s.onCut(st, out.wire.cut)
 	c.out = out
 	out.open()
@@ -82,6 +82,7 @@ type sseCarrier struct {
 	wire  *responseWire
 	conn  *conn
 	named bool
+	http2 bool // a deadline that passes between two writes ends the stream
 
 	scratch []byte // a frame of a view
 }
@@ -177,6 +178,9 @@ func (o *sseCarrier) flush() error {
 	}
 	if err == nil {
 		err = o.wire.control.Flush()
+	}
+	if o.http2 {
+		o.wire.release()
 	}
 	if err != nil {
 		o.clear()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -69,7 +70,7 @@ var hints = map[store.Code]string{
 	store.CodeCorrupt:        "konlog verify says what is damaged and where",
 
 	access.CodeUnauthorized: "give a token with --token-file FILE or in " + tokenVariable + "; konlog token create makes one where the server's data is",
-	access.CodeForbidden:    "konlog token check says what a token allows; konlog token create makes another where the server's data is",
+	access.CodeForbidden:    "where the server's data is, konlog token check says what a token allows, and konlog token create makes another; GET /v1/me says it anywhere",
 }
 
 // explain turns any error into a failure with the right exit code and a hint.
@@ -94,10 +95,18 @@ func explain(err error) *failure {
 		f.code = exitUsage
 	case unreachable(err):
 		f.code, f.hint = exitUnreachable, "is the server running? start it with konlog serve, or give its address with --server"
+	case isCertificate(err):
+		f.hint = "the server's certificate is not known here: SSL_CERT_FILE=cert.pem makes this command take it"
 	case errors.Is(err, context.Canceled):
 		f.hint = "it was interrupted; what was acknowledged is kept"
 	}
 	return f
+}
+
+// isCertificate reports whether somebody answered whom nobody vouches for.
+func isCertificate(err error) bool {
+	var unknown *tls.CertificateVerificationError
+	return errors.As(err, &unknown)
 }
 
 // unreachable reports whether no server answered at the address.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,14 +66,17 @@ func (a *app) health(ctx context.Context, server, path string) error {
 		return usagef("server address: %w", err).because("it looks like http://%s", addrDefault)
 	}
 	resp, err := asked.Do(req)
+	if isCertificate(err) {
+		return err
+	}
 	if err != nil {
 		return &failure{code: exitUnreachable, err: fmt.Errorf("nobody answers at %s: %w", name, errors.Unwrap(err)), hint: "is konlog serve running, and is --server right?"}
 	}
 	defer resp.Body.Close()
-	var said struct{ Status, Code, Detail string }
+	var said struct{ Status, Code, Detail, Reason string }
 	_ = json.NewDecoder(io.LimitReader(resp.Body, healthBytesMax)).Decode(&said) // the status is what counts
 	if resp.StatusCode != http.StatusOK {
-		return failf("%d %s %s", resp.StatusCode, said.Code, said.Detail)
+		return failf("the server is not well: %s", strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", cmp.Or(said.Reason, said.Code, said.Status), " ", said.Detail)))
 	}
 	_, err = fmt.Fprintln(a.stdout, "ok")
 	return err

@@ -170,6 +170,11 @@ func checkServeArgs(args []string) error {
 	if err := serve.ParseFlags(args); err != nil {
 		return usagef("%w", err).because("what stands after -- are settings of konlog serve: konlog serve --help")
 	}
+	for _, name := range []string{"tls-cert", "tls-key", "tls-acme-ca", "auth-jwt-secret-file"} {
+		if f := serve.Flags().Lookup(name); f != nil && f.Changed && !filepath.IsAbs(f.Value.String()) {
+			return usagef("--%s %s is relative, and a service runs elsewhere", name, f.Value).because("give the whole path, and let the service's user read it")
+		}
+	}
 	switch rest := serve.Flags().Args(); {
 	case len(rest) > 0:
 		return usagef("%q is no setting of konlog serve", rest[0])
@@ -186,6 +191,12 @@ func (a *app) newServiceSpec(user bool, args []string) (*serviceSpec, error) {
 	}
 	if err != nil {
 		return nil, failf("%w", err)
+	}
+	if path := a.configFile; path != "" {
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, failf("%w", err)
+		}
+		args = append([]string{"--config", path}, args...)
 	}
 	home, _ := a.env("HOME")
 	if user && home == "" {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,8 @@ const (
 	shellKeys    = 4096 // bytes of one event of input
 	shellPending = 256  // of those that wait to be sent
 	endOfInput   = 0x04 // Ctrl-D
+	endTries     = 5    // that it is typed again
+	endAgain     = time.Second
 )
 
 // errDetached ends an attachment; the terminal goes on.
@@ -84,17 +87,25 @@ func (a *app) shell(cmd *cobra.Command, spec client.ShellSpec, attach bool) erro
 			spec.Cols, spec.Rows = cols, rows
 		}
 	}
-	if !attach {
-		if spec.Session, err = c.OpenShell(cmd.Context(), spec); err != nil {
-			return err
-		}
+	s := &seat{app: a, client: c, cols: spec.Cols, rows: spec.Rows}
+	if attach {
+		s.session = spec.Session
+		err = s.find(cmd.Context())
+	} else {
+		s.session, err = c.OpenShell(cmd.Context(), spec)
 	}
-	a.say("session %s; Ctrl-] leaves it running", spec.Session)
-	s := &seat{app: a, client: c, session: spec.Session, cols: spec.Cols, rows: spec.Rows}
+	if err != nil {
+		return err
+	}
+	if s.over {
+		a.say("session %s; its program has ended", s.session)
+	} else {
+		a.say("session %s; Ctrl-] leaves it running", s.session)
+	}
 	code, err := s.sit(cmd.Context(), attach)
 	switch {
 	case errors.Is(err, errDetached):
-		a.say("it goes on: konlog shell --attach %s", spec.Session)
+		a.say("it goes on: konlog shell --attach %s", s.session)
 		return nil
 	case err != nil:
 		return err
@@ -110,6 +121,26 @@ type seat struct {
 	client     *client.Client
 	session    string
 	cols, rows int
+	over       bool // the program has ended: nothing can be typed
+}
+
+// find looks whether the session is a terminal, and whether it runs.
+func (s *seat) find(ctx context.Context) error {
+	session, err := s.client.Session(ctx, s.session)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(session.Tags, store.TagShell) {
+		return failf("session %s is no terminal", s.session).because("konlog tail %s shows it; konlog sessions ls --tag %s shows the terminals", s.session, store.TagShell)
+	}
+	s.over = true
+	for e, err := range s.client.Tail(ctx, s.session, client.TailOptions{Types: []string{store.TypeTerminalStart, store.TypeTerminalExit}, NoFollow: true}) {
+		if err != nil {
+			return err
+		}
+		s.over = e.Type == store.TypeTerminalExit
+	}
+	return nil
 }
 
 // sit shows what is printed and sends what is typed, until the program ends or
@@ -117,6 +148,9 @@ type seat struct {
 func (s *seat) sit(ctx context.Context, attached bool) (code int, err error) {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
+	if s.over {
+		return s.show(ctx)
+	}
 	typed := make(chan store.Draft, shellPending)
 	if in, ok := s.app.stdin.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		state, err := term.MakeRaw(int(in.Fd()))
@@ -161,6 +195,23 @@ func (s *seat) readKeys(ctx context.Context, typed chan<- store.Draft, keys bool
 			}
 		}
 		if err != nil {
+			if !keys {
+				s.endInput(ctx, typed)
+			}
+			return
+		}
+	}
+}
+
+// endInput types Ctrl-D some more times: a program that has just taken its
+// terminal throws away what was typed before.
+func (s *seat) endInput(ctx context.Context, typed chan<- store.Draft) {
+	end := store.Draft{Type: store.TypeTerminalInput, Data: fmt.Appendf(nil, `{"bytes":%q}`, base64.StdEncoding.EncodeToString([]byte{endOfInput}))}
+	for range endTries {
+		select {
+		case <-time.After(endAgain):
+			typed <- end
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -104,7 +104,7 @@ func (l *Log) ListKontasks(ctx context.Context, f store.KontaskFilter) (page sto
 	}
 	limit := pageLimit(f.Limit)
 	var updated, last int64
-	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+	err = l.lister(f.Visible != nil)(ctx, func(c *sqlite3.Conn) error {
 		return c.Query(func(row sqlite3.Row) error {
 			if len(page.Kontasks) == limit {
 				page.Next = fmt.Sprintf("%d.%d", updated, last)

@@ -82,6 +82,7 @@ type Log struct {
 	options Options
 	lock    *sqlite3.Conn
 	readers chan *sqlite3.Conn // idle connections; capacity = all there are
+	scans   chan struct{}      // whoever scans has a place in it; capacity = scansMax
 	queue   queue
 	writer  *writer
 	live    live
@@ -185,6 +186,7 @@ func makeDir(dir string) error {
 // connect opens all connections and migrates.
 func (l *Log) connect(context.Context) error {
 	l.readers = make(chan *sqlite3.Conn, l.options.Readers)
+	l.scans = make(chan struct{}, scansMax(l.options.Readers))
 	l.writer = &writer{log: l, disk: guardedDisk{options: l.options.Disk, dir: l.dir, state: &l.health.disk}}
 	if err := l.writer.connect(); err != nil {
 		return err

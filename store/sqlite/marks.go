@@ -67,7 +67,7 @@ func (l *Log) Inbox(ctx context.Context, f store.InboxFilter) (page store.InboxP
 	}
 	limit = min(limit, store.SessionsPageMax)
 	var updated, last int64
-	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+	err = l.lister(f.Visible != nil)(ctx, func(c *sqlite3.Conn) error {
 		return c.Query(func(row sqlite3.Row) error {
 			if len(page.Items) == limit {
 				page.Next = fmt.Sprintf("%d.%d", updated, last)

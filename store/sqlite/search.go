@@ -20,9 +20,10 @@ const (
 
 	// Of documents of sessions that the filter does not let through, which are
 	// passed over and count against nothing else: so what others have written
-	// empties no page, and tells in no cursor that a word is in it. Only that
-	// so many documents of others have it can be told, by a page that ends here.
-	foreignScanMax = 200_000
+	// tells in no cursor that a word is in it. Only that so many documents of
+	// others have it can be told, by a page that ends here. More would let one
+	// who may read little keep a connection busy with what others have written.
+	foreignScanMax = 20_000
 )
 
 // indexDoc is a document with the words that are indexed of it.
@@ -233,7 +234,7 @@ func (l *Log) Search(ctx context.Context, f store.SearchFilter) (page store.Sear
 		before = math.MaxInt64
 	}
 	var texts []string
-	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+	err = l.withScanner(ctx, func(c *sqlite3.Conn) error {
 		var no int64
 		if f.Session != "" {
 			if !store.Shows(f.Visible, f.Session) {

@@ -125,7 +125,7 @@ func (l *Log) ListSessions(ctx context.Context, f store.SessionFilter) (page sto
 	}
 	limit = min(limit, store.SessionsPageMax)
 	var last, updated int64
-	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+	err = l.lister(f.Visible != nil || f.Search != "")(ctx, func(c *sqlite3.Conn) error {
 		return c.Query(func(row sqlite3.Row) error {
 			if len(page.Sessions) == limit {
 				page.Next = fmt.Sprintf("%d.%d", updated, last)

@@ -58,7 +58,7 @@ func (l *Log) ListTurns(ctx context.Context, f store.TurnFilter) (page store.Tur
 	limit := pageLimit(f.Limit)
 	var last int64
 	size := 0
-	err = l.withReader(ctx, func(c *sqlite3.Conn) error {
+	err = l.lister(f.Query != "" || f.Visible != nil)(ctx, func(c *sqlite3.Conn) error {
 		var no int64
 		if f.Session != "" {
 			if !store.Shows(f.Visible, f.Session) {
