@@ -177,7 +177,7 @@ func allows(g access.Grant) string {
 	for _, one := range []struct {
 		what string
 		may  bool
-	}{{"admin", g.Admin}, {"metrics", g.Metrics}, {"shell", g.Shell}} {
+	}{{"do what an admin does", g.Admin}, {"read metrics", g.Metrics}, {"use shells", g.Shell}} {
 		if one.may {
 			parts = append(parts, one.what)
 		}
