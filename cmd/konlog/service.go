@@ -109,15 +109,11 @@ func (a *app) serviceUninstall() *cobra.Command {
 		Short: "Stop the service and remove it; the data stays",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			spec, err := a.newServiceSpec(user, nil)
-			if err != nil {
-				return err
+			spec, s, err := a.installed(user)
+			if err == nil {
+				err = spec.allowed()
 			}
-			s, err := spec.service()
 			if err != nil {
-				return err
-			}
-			if err := spec.allowed(); err != nil {
 				return err
 			}
 			_ = s.Stop() // it may be stopped already
@@ -139,11 +135,7 @@ func (a *app) serviceStatus() *cobra.Command {
 		Short: "Say whether the service runs: exit code 0, 1 when it is stopped, 3 when there is none",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			spec, err := a.newServiceSpec(user, nil)
-			if err != nil {
-				return err
-			}
-			s, err := spec.service()
+			spec, s, err := a.installed(user)
 			if err != nil {
 				return err
 			}
@@ -162,6 +154,16 @@ func (a *app) serviceStatus() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&user, "user", false, "your own service instead of the machine's")
 	return cmd
+}
+
+// installed is the service that there is, or would be.
+func (a *app) installed(user bool) (*serviceSpec, service.Service, error) {
+	spec, err := a.newServiceSpec(user, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := spec.service()
+	return spec, s, err
 }
 
 // checkServeArgs refuses what serve would refuse at every start.
