@@ -167,8 +167,16 @@ func TestAnswersOfOthersAreNotShown(t *testing.T) {
 		s.answer("1")
 		s.say(`{"type":"choose","ref":"2","kontaskId":"k-mine-1","choice":0}`)
 		s.answer("2")
+		before := s.all.Len()
+		s.say(`{"type":"stop_turn","ref":"3","session":"mine-1"}`)
+		if h := s.answer("3"); h.Type != "ack" {
+			t.Errorf("%s: %+v", subject, h)
+		}
 		if got := strings.Count(s.all.String(), `"event":`) == 2; got != shown {
 			t.Errorf("%s gets %s", subject, s.all.String())
+		}
+		if got := strings.Contains(s.all.String()[before:], "t-mine-1"); got != shown {
+			t.Errorf("%s is told which turn is open: %s", subject, s.all.String())
 		}
 	}
 }

@@ -275,6 +275,9 @@ func (s *Server) stop(ctx context.Context, session string, body []byte) (begun, 
 	return func() (commandAnswer, error) {
 		for {
 			a, waited, err := s.tryStop(ctx, session, turn, key, data)
+			if turn == "" && s.mayRead(ctx, session) != nil {
+				a.Turn = "" // who may not read is not told which turn is open
+			}
 			if !waited || store.CodeOf(err) != store.CodeNoTurn {
 				return a, err
 			}

@@ -25,6 +25,7 @@ const (
 	ArgsBytesMax  = 16 << 10      // of all together
 	sideMax       = 1000          // columns and rows
 	closeWait     = 5 * time.Second
+	recoverPages  = 100 // that are looked through for a session's newest terminal
 )
 
 // Engine is what a Manager needs of a log.
@@ -192,7 +193,8 @@ func (m *Manager) end(ctx context.Context, s *store.Session) error {
 	if s.Closed {
 		return nil
 	}
-	for q := (store.Query{Backward: true}); ; {
+	q := store.Query{Backward: true}
+	for range recoverPages {
 		page, err := m.c.Log.Read(ctx, s.ID, q)
 		if err != nil {
 			return err
@@ -214,6 +216,7 @@ func (m *Manager) end(ctx context.Context, s *store.Session) error {
 		}
 		q.Before = page.Events[0].ID
 	}
+	return nil
 }
 
 // Close ends all shells: SIGHUP, then SIGKILL. It returns when the log says so,

@@ -55,6 +55,9 @@ func (s *shell) start(ctx context.Context) error {
 		return store.ErrSessionClosed
 	}
 	term, err := startTerminal(s.spec, append(slices.Clone(s.m.c.Env), "TERM=xterm-256color", "KONLOG_SESSION="+s.spec.Session))
+	if err != nil && created {
+		_ = log.DeleteSession(ctx, s.spec.Session) // nothing is in it
+	}
 	if err != nil {
 		return store.Because(store.CodeShellFailed, err, "the command did not start: "+err.Error())
 	}

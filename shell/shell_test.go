@@ -376,6 +376,9 @@ func TestShellRefusals(t *testing.T) {
 	if n := d.m.Running(); n != 0 {
 		t.Errorf("%d places are taken", n)
 	}
+	if _, err := d.log.Session(t.Context(), "s2"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what did not start left a session: %v", err)
+	}
 	// What is no input says nothing, and ends nothing.
 	s := d.open(Spec{})
 	for _, data := range []string{`{}`, `7`, `{"bytes":"%"}`, `{"text":7}`} {
