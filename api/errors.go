@@ -264,6 +264,7 @@ func (s *Server) logRefusal(r *http.Request, status int, id string, err error) {
 	level := slog.LevelDebug
 	switch {
 	case r.Context().Err() != nil: // the client left
+	case store.CodeOf(err) == codeInterrupted: // the client's body broke off
 	case status == http.StatusInsufficientStorage: // the log has one line when the disk gets low, and must not fill it
 	case status >= 500:
 		level = slog.LevelError
