@@ -114,7 +114,18 @@ func TestTracesArrive(t *testing.T) {
 	if strings.Contains(text.take(), "the key") {
 		t.Error("the collector's key is in the log")
 	}
-	if s := o.scrape(); s.value("konlog_trace_turns_total") != 1 || s.value("konlog_trace_spans_total") < 6 || s.value("konlog_trace_dropped_spans_total") != 0 {
-		t.Error("what was exported is not counted")
+	// What the collector took is counted once its answer has come back, which
+	// is after it was seen here.
+	deadline := time.Now().Add(time.Minute)
+	for {
+		s := o.scrape()
+		turns, exported, dropped := s.value("konlog_trace_turns_total"), s.value("konlog_trace_spans_total"), s.value("konlog_trace_dropped_spans_total")
+		if turns == 1 && exported >= 6 && dropped == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("what was exported is not counted: %v turns, %v spans, %v dropped", turns, exported, dropped)
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
