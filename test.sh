@@ -22,7 +22,7 @@ grep() { command grep -a "$@"; }
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 passed=0 failed=0 skipped=0
-notes=() doing='' began=0
+notes=() failures=() doing='' began=0
 
 # step ends the step before, with its time, and begins the next one.
 step() {
@@ -42,42 +42,70 @@ total() {
   step
   for note in ${notes[@]+"${notes[@]}"}; do printf 'note: %s\n' "$note"; done
   printf 'took %d s\n' "$SECONDS"
+  # What failed without a test that says so counts too.
+  if [ "$failed" -lt "${#failures[@]}" ]; then failed=${#failures[@]}; fi
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 }
 
-die() {
+# fail says what failed, and lets the steps that come go on: one run tells all.
+fail() {
   printf 'FAILED: %s\n' "$1"
-  if [ "$failed" -eq 0 ]; then failed=1; fi
+  failures+=("$1")
+}
+
+# finish says all of it once more, where a long log ends.
+finish() {
   total
-  exit 1
+  for failure in ${failures[@]+"${failures[@]}"}; do printf 'FAILED: %s\n' "$failure"; done
+  [ "${#failures[@]}" -eq 0 ] || exit 1
+}
+
+# go_tests runs the command of Go's tests, counts them, and prints what did not pass.
+go_tests() {
+  local name=$1 ok=true
+  shift
+  "$@" >"$logs/go" 2>&1 || ok=false
+  count "$logs/go"
+  if [ "$ok" = true ]; then
+    grep -E '^ok' "$logs/go" || true
+  else
+    grep -vE '^(=== |ok |\?|PASS| *--- (PASS|SKIP))' "$logs/go" | tail -n 200 || true
+    fail "$name"
+  fi
 }
 
 # leave_out says what is not tested here and why. CI tests all of it.
 leave_out() {
-  [ "${CI:-}" != true ] || die "$1"
+  if [ "${CI:-}" = true ]; then
+    fail "$1"
+    return
+  fi
   notes+=("$1")
   skipped=$((skipped + 1))
 }
 
 step gofmt
 unformatted=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
-[ -z "$unformatted" ] || die "not gofmt-clean: $unformatted"
+[ -z "$unformatted" ] || fail "not gofmt-clean: $unformatted"
 
 step go vet
-go vet ./... || die "go vet"
+go vet ./... || fail "go vet"
 
 step go build
-go build ./... || die "go build"
+if ! go build ./...; then
+  fail "go build"
+  finish # nothing of what follows would say more
+fi
 
 step staticcheck
-go run "$STATICCHECK" ./... || die "staticcheck"
+go run "$STATICCHECK" ./... || fail "staticcheck"
 
 step gosec
 # It ends with an error when it finds anything; what it found is judged by the
 # table of docs/SECURITY.md.
 go run "$GOSEC" -quiet -fmt json -out "$logs/gosec.json" ./... >"$logs/gosec" 2>&1 || true
-[ -s "$logs/gosec.json" ] || { cat "$logs/gosec"; die "gosec did not run"; }
-KONLOG_GOSEC=$logs/gosec.json go test -count=1 -run '^TestGosec$' ./internal/tidy || die "gosec: mend it, or argue in docs/SECURITY.md"
+[ -s "$logs/gosec.json" ] || cat "$logs/gosec"
+KONLOG_GOSEC=$logs/gosec.json go test -count=1 -run '^TestGosec$' ./internal/tidy || fail "gosec: mend it, or argue in docs/SECURITY.md"
 
 step govulncheck
 if ! go run "$GOVULNCHECK" ./... >"$logs/vuln" 2>&1; then
@@ -88,28 +116,26 @@ if ! go run "$GOVULNCHECK" ./... >"$logs/vuln" 2>&1; then
     printf '%s\n' "${notes[-1]}"
   else
     cat "$logs/vuln"
-    die "govulncheck"
+    fail "govulncheck"
   fi
 else
   tail -n 3 "$logs/vuln"
 fi
 
 step a build without the console
-if ! { go build -tags noui -o "$logs/konlog" ./cmd/konlog && go vet -tags noui ./web ./api && go test -count=1 -tags noui -v -run 'Console|Head' ./web ./api; } >"$logs/noui" 2>&1; then
-  count "$logs/noui"
-  cat "$logs/noui"
-  die "a build with -tags noui"
-fi
-count "$logs/noui"
+without_console() {
+  go build -tags noui -o "$logs/konlog" ./cmd/konlog && go vet -tags noui ./web ./api &&
+    go test -count=1 -tags noui -v -run 'Console|Head' ./web ./api
+}
+go_tests "a build with -tags noui" without_console
 
 step a build with OpenTelemetry
-if ! { go build -tags otel -o "$logs/konlog" ./cmd/konlog && go vet -tags otel ./trace ./cmd/konlog && go test -race -count=1 -timeout=5m -tags otel -v -run Trace ./cmd/konlog &&
-  go test -race -count=1 -timeout=5m -tags otel -v ./trace; } >"$logs/otel" 2>&1; then
-  count "$logs/otel"
-  cat "$logs/otel"
-  die "a build with -tags otel"
-fi
-count "$logs/otel"
+with_opentelemetry() {
+  go build -tags otel -o "$logs/konlog" ./cmd/konlog && go vet -tags otel ./trace ./cmd/konlog &&
+    go test -race -count=1 -timeout=5m -tags otel -v -run Trace ./cmd/konlog &&
+    go test -race -count=1 -timeout=5m -tags otel -v ./trace
+}
+go_tests "a build with -tags otel" with_opentelemetry
 
 # What is checked of the client and the console in moments comes before the
 # tests that take minutes.
@@ -119,24 +145,29 @@ if ! command -v npm >/dev/null; then
   leave_out "the tests of the client and the console were left out: they need Node"
 else
   step npm ci
-  npm ci --no-audit --no-fund --loglevel=error || die "npm ci"
+  if ! npm ci --no-audit --no-fund --loglevel=error; then
+    fail "npm ci"
+    node=false
+  fi
+fi
+if [ "$node" = true ]; then
 
   step "types of client and console"
-  npm run --silent print -w client/schema >"$logs/schema.ts" || die "npm run print"
-  cmp client/js/src/schema.ts "$logs/schema.ts" || die "client/js/src/schema.ts is not that of api/openapi.json: npm run generate, and commit it"
-  npm run --silent check || die "tsc"
+  npm run --silent print -w client/schema >"$logs/schema.ts" || fail "npm run print"
+  cmp client/js/src/schema.ts "$logs/schema.ts" || fail "client/js/src/schema.ts is not that of api/openapi.json: npm run generate, and commit it"
+  npm run --silent check || fail "tsc"
 
   step "size of the client"
-  npm run --silent size || die "the client is over its budget"
+  npm run --silent size || fail "the client is over its budget"
 
   step "build of the console"
   (cd web && npx vite build --logLevel warn --outDir "$logs/dist" --emptyOutDir &&
-    npx vite build --logLevel warn -c vite.export.config.ts --outDir "$logs/replay" --emptyOutDir) || die "npm run build"
-  diff -rq web/dist "$logs/dist" || die "web/dist is not what web/src makes: npm run build, and commit it"
-  diff -rq web/replay/dist "$logs/replay" || die "web/replay/dist is not what web/src makes: npm run build, and commit it"
+    npx vite build --logLevel warn -c vite.export.config.ts --outDir "$logs/replay" --emptyOutDir) || fail "npm run build"
+  diff -rq web/dist "$logs/dist" || fail "web/dist is not what web/src makes: npm run build, and commit it"
+  diff -rq web/replay/dist "$logs/replay" || fail "web/replay/dist is not what web/src makes: npm run build, and commit it"
   # What was made and not committed agrees here, and is missing in a clone.
   uncommitted=$(git ls-files -o -- web/dist web/replay/dist client/js/src/schema.ts)
-  [ -z "$uncommitted" ] || [ "${CI:-}" != true ] || die "not committed: $uncommitted"
+  [ -z "$uncommitted" ] || [ "${CI:-}" != true ] || fail "not committed: $uncommitted"
 fi
 
 missing=()
@@ -156,32 +187,26 @@ for program in nginx haproxy; do
 done
 
 step "go test -race, $KONLOG_CRASH_ROUNDS crash rounds"
-if ! go test -race -count=1 -timeout=40m -v ./... >"$logs/test" 2>&1; then
-  count "$logs/test"
-  grep -vE '^(=== |ok |\?|PASS| *--- (PASS|SKIP))' "$logs/test" | tail -n 200
-  die "go test"
-fi
-count "$logs/test"
-grep -E '^(ok|\?)' "$logs/test"
+go_tests "go test" go test -race -count=1 -timeout=40m -v ./...
 
 step "power loss, slow readers, a virtual day and large bodies, without the race detector"
-if ! KONLOG_SLOW_FULL=1 KONLOG_SOAK_HOURS=24 go test -count=1 -p 1 -timeout=10m -v -run 'SlowReaders|PowerLoss|VirtualDay|LargeBodies' ./internal/parity ./store/sqlite ./internal/soak ./internal/edge >"$logs/slow" 2>&1; then
-  count "$logs/slow"
-  cat "$logs/slow"
-  die "power loss, slow readers, a virtual day or large bodies"
-fi
-count "$logs/slow"
-grep -E 'producer|p99|heap|images|^ok' "$logs/slow"
+KONLOG_SLOW_FULL=1 KONLOG_SOAK_HOURS=24 go_tests "power loss, slow readers, a virtual day or large bodies" \
+  go test -count=1 -p 1 -timeout=10m -v -run 'SlowReaders|PowerLoss|VirtualDay|LargeBodies' ./internal/parity ./store/sqlite ./internal/soak ./internal/edge
+grep -E 'producer|p99|heap|images' "$logs/go" || true
 
 step "fuzz, $FUZZ_TIME each"
 for dir in $(git ls-files -co --exclude-standard '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n 1 dirname | sort -u); do
-  go test -c -fuzz . -o "$logs/fuzz.test" "./$dir" || die "build of the fuzz tests in $dir"
+  if ! go test -c -fuzz . -o "$logs/fuzz.test" "./$dir"; then
+    fail "build of the fuzz tests in $dir"
+    continue
+  fi
   for target in $(cd "$dir" && "$logs/fuzz.test" -test.list '^Fuzz'); do
     # In the package's folder, where what fails is kept as a seed.
     if ! (cd "$dir" && "$logs/fuzz.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$FUZZ_TIME" -test.fuzzminimizetime 10x -test.fuzzcachedir "$logs/corpus/$dir") >"$logs/fuzz" 2>&1; then
       cat "$logs/fuzz"
       failed=$((failed + 1))
-      die "$target in $dir"
+      fail "$target in $dir"
+      continue
     fi
     passed=$((passed + 1))
     printf '%s %s\n' "$target" "$(grep -o 'elapsed: [^,]*, execs: [0-9]*' "$logs/fuzz" | tail -n 1)"
@@ -210,20 +235,14 @@ if [ "$node" = true ]; then
   fi
   if [ "$ok" != true ]; then
     cat "$logs/vitest"
-    die "vitest"
+    fail "vitest"
   fi
   grep -E '^ *(Test Files|Tests|Duration)' "$logs/vitest" || true
 
   step "agents' own programs"
   # Hundreds of megabytes of others' programs: where they cannot be had, that is said and no failure of ours.
   if npm ci --prefix internal/realagents --no-audit --no-fund --loglevel=error >"$logs/agents" 2>&1; then
-    KONLOG_AGENTS=$PWD/internal/realagents/node_modules/.bin go test -count=1 -timeout=10m -v ./internal/realagents >"$logs/agents" 2>&1 || {
-      count "$logs/agents"
-      grep -vE '^(=== |PASS| *--- (PASS|SKIP))' "$logs/agents" | tail -n 200
-      die "agents' own programs"
-    }
-    count "$logs/agents"
-    grep -E '^ok' "$logs/agents"
+    KONLOG_AGENTS=$PWD/internal/realagents/node_modules/.bin go_tests "agents' own programs" go test -count=1 -timeout=10m -v ./internal/realagents
   else
     notes+=("agents' own programs were not tested: they could not be installed")
     tail -n 5 "$logs/agents"
@@ -242,9 +261,9 @@ if [ "$node" = true ]; then
     passed=$((passed + $(sum pass))) failed=$((failed + $(sum fail))) skipped=$((skipped + $(sum skipped)))
     if [ "$ok" != true ]; then
       cat "$logs/browser"
-      die "browser"
+      fail "browser"
     fi
   fi
 fi
 
-total
+finish
