@@ -157,6 +157,17 @@ func TestExpiryEndsAWebSocketAfterAGrace(t *testing.T) {
 	})
 }
 
+// longPoll begins a poll of s; what comes is how long after begin it was answered,
+// and the answer.
+func (w *site) longPoll(begin time.Time) <-chan string {
+	answered := make(chan string, 1)
+	go func() {
+		body, _ := w.body("/v1/sessions/s/events?wait=30")
+		answered <- fmt.Sprint(time.Since(begin), " ", body)
+	}()
+	return answered
+}
+
 // TestExpiryEndsAnEventStreamAndAPoll at its moment: they come back with
 // another credential.
 func TestExpiryEndsAnEventStreamAndAPoll(t *testing.T) {
@@ -166,11 +177,7 @@ func TestExpiryEndsAnEventStreamAndAPoll(t *testing.T) {
 		l := newFakeLog("s")
 		w := newPipeSite(t, New(l, l.hub, Config{Access: f.access()}))
 		defer w.stop()
-		polled := make(chan string, 1)
-		go func() {
-			body, _ := w.body("/v1/sessions/s/events?wait=30")
-			polled <- fmt.Sprint(time.Since(begin), " ", body)
-		}()
+		polled := w.longPoll(begin)
 		s := w.sse("/v1/sessions/s/sse")
 		until(t, s, "caught_up")
 		seen := watch(t, s)
@@ -193,11 +200,7 @@ func TestRevocationEndsReaders(t *testing.T) {
 		l := newFakeLog("s", "quiet")
 		w := newPipeSite(t, New(l, l.hub, Config{Access: f.access()}))
 		defer w.stop()
-		polled := make(chan string, 1)
-		go func() {
-			body, _ := w.body("/v1/sessions/s/events?wait=30")
-			polled <- fmt.Sprint(time.Since(begin), " ", body)
-		}()
+		polled := w.longPoll(begin)
 		s, e := w.ws("/v1/sessions/quiet/ws"), w.sse("/v1/sessions/quiet/sse")
 		until(t, s, "caught_up")
 		until(t, e, "caught_up")

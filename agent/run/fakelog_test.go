@@ -208,12 +208,12 @@ func (l *fakeLog) appendAs(session string, drafts ...store.Draft) {
 	}
 }
 
-// removeAll removes files of a directory.
-func removeAll(dir string, names ...string) (errs []error) {
+// removeAll removes files of a directory, those that are there.
+func removeAll(t testing.TB, dir string, names ...string) {
+	t.Helper()
 	for _, name := range names {
-		if err := os.Remove(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
 		}
 	}
-	return errs
 }

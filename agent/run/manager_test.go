@@ -63,8 +63,7 @@ func (s *stage) promptIn(session, turn string) {
 }
 
 func TestSessionsGetTheAgentTheyAskFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("before", "claude")
 		s.promptIn("before", "t0")
 		s.session("other", "nobody")
@@ -100,8 +99,7 @@ func TestSessionsGetTheAgentTheyAskFor(t *testing.T) {
 }
 
 func TestIdleAgentEndsAndGoesOnWhereItWas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		stop := s.manage(nil)
 		s.prompt("t1", "one")
@@ -124,17 +122,14 @@ func TestIdleAgentEndsAndGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestServerThatComesBackAbandonsTheTurnsOfItsAgents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		s.append(
 			store.Draft{Type: store.TypePrompt, Turn: "t1", Data: []byte(`{"text":"one"}`)},
 			store.Draft{Type: store.TypeTurnStart, Turn: "t1", Data: []byte(`{"run":"earlier"}`)},
 		)
 		stop := s.manage(nil)
-		if story := s.story(); strings.Count(story, `turn_end t1 reason="abandoned"`) != 1 {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, `turn_end t1 reason="abandoned"`)
 		if len(s.born) != 0 {
 			t.Error("a turn that had begun was run again")
 		}
@@ -143,8 +138,7 @@ func TestServerThatComesBackAbandonsTheTurnsOfItsAgents(t *testing.T) {
 }
 
 func TestRunnersAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		stop := s.manage(func(c *ManagerConfig, _ *Config) { c.Runners = 2 })
 		for _, id := range []string{"a", "b", "c"} {
 			s.session(id, "claude")
@@ -166,8 +160,7 @@ func TestRunnersAreBounded(t *testing.T) {
 
 // A session that finds the queue full is run all the same, once there is room.
 func TestSessionsBeyondTheQueueAreNotForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.wakes = 1
 		stop := s.manage(func(c *ManagerConfig, _ *Config) { c.Runners = 1 })
 		for _, id := range []string{"a", "b", "c", "d"} {
@@ -183,8 +176,7 @@ func TestSessionsBeyondTheQueueAreNotForgotten(t *testing.T) {
 }
 
 func TestFeedThatCannotBeReadForAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.log.set(func(l *countingLog) { l.feedGone = true })
 		stop := s.manage(nil)
 		s.session("a", "claude")
@@ -204,8 +196,7 @@ func TestFeedThatCannotBeReadForAWhile(t *testing.T) {
 }
 
 func TestFailingAgentIsNotStartedAllTheTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		tries := 0
 		stop := s.manage(func(_ *ManagerConfig, c *Config) {
 			c.Logger = slog.New(slog.DiscardHandler)
@@ -226,8 +217,7 @@ func TestFailingAgentIsNotStartedAllTheTime(t *testing.T) {
 
 // A task's process died with the server: nobody else will say that it is over.
 func TestServerThatComesBackEndsTheTasksOfItsAgents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		s.append(
 			store.Draft{Type: store.TypePrompt, Turn: "t1", Data: []byte(`{"text":"one"}`)},
@@ -236,16 +226,13 @@ func TestServerThatComesBackEndsTheTasksOfItsAgents(t *testing.T) {
 			store.Draft{Type: store.TypeTurnEnd, Turn: "t1", Data: []byte(`{"success":true}`)},
 		)
 		stop := s.manage(nil)
-		if story := s.story(); strings.Count(story, `task_end t1 taskId="k1" success=false`) != 1 {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, `task_end t1 taskId="k1" success=false`)
 		stop()
 	})
 }
 
 func TestServerThatComesBackSendsWhatWasSpooled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		spool, err := OpenSpool(NewManager(ManagerConfig{SpoolDir: s.spool}).spoolOf("s"), 0)
 		if err != nil {
@@ -258,9 +245,7 @@ func TestServerThatComesBackSendsWhatWasSpooled(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := s.manage(nil)
-		if story := s.story(); strings.Count(story, `text text="left"`) != 1 {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, `text text="left"`)
 		stop()
 	})
 }
@@ -278,8 +263,7 @@ func (s *stage) openOf(session string) string {
 
 // Somebody else's turn takes no place, and keeps no prompt from being run.
 func TestManagerLeavesTheTurnsOfOthersAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		s.session("b", "claude")
 		s.append(store.Draft{Type: store.TypeTurnStart, Turn: "other", Data: []byte(`{}`)})
@@ -339,8 +323,7 @@ func TestIdleAgentGivesUpItsPlace(t *testing.T) {
 // A prompt that the log has and the runner cannot see must not start runners
 // all the time.
 func TestSessionWithoutProgressIsNotRunAllTheTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		runs := 0
 		s.log.set(func(l *countingLog) {
@@ -367,8 +350,7 @@ func TestSessionWithoutProgressIsNotRunAllTheTime(t *testing.T) {
 // What was left to say in a session that is gone is not said in a later one of
 // the same id.
 func TestSpoolOfADeletedSessionIsNotSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.session("s", "claude")
 		stop := s.manage(func(_ *ManagerConfig, c *Config) { c.Logger = slog.New(slog.DiscardHandler) })
 		s.prompt("t1", "one")

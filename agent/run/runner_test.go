@@ -124,6 +124,12 @@ func newStage(t *testing.T) *stage {
 	return &stage{t: t, engine: engine, log: &countingLog{Log: Local(engine, hub)}, spool: t.TempDir(), born: make(chan *actor, 8)}
 }
 
+// onStage runs a test with a stage of its own, in virtual time.
+func onStage(t *testing.T, f func(t *testing.T, s *stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newStage(t)) })
+}
+
 // stub is a driver whose language is plain words.
 type stub struct {
 	s     *stage
@@ -205,6 +211,20 @@ func (s *stage) append(drafts ...store.Draft) {
 func (s *stage) prompt(turn, text string) {
 	s.t.Helper()
 	s.append(store.Draft{Type: store.TypePrompt, Turn: turn, Data: mustJSON(map[string]any{"text": text})})
+}
+
+func (s *stage) stopTurn(turn string) {
+	s.t.Helper()
+	s.append(store.Draft{Type: store.TypeStopTurn, Turn: turn, Data: []byte(`{}`)})
+}
+
+// begin runs a runner with its first prompt, one of the turn t1, and gives the
+// process that it starts.
+func (s *stage) begin(change func(*Config, *stub)) (a *actor, stop func() error) {
+	s.t.Helper()
+	stop = s.run(change)
+	s.prompt("t1", "one")
+	return s.actor(), stop
 }
 
 // says prints a line as the agent's.
@@ -302,9 +322,18 @@ func (s *stage) tells(want ...string) {
 	}
 }
 
+// has fails unless the log's story has the text n times.
+func (s *stage) has(n int, text string) {
+	s.t.Helper()
+	if story := s.story(); strings.Count(story, text) != n {
+		s.t.Errorf("want %d of %q in\n%s", n, text, story)
+	}
+}
+
 const (
-	claudeInit = `{"type":"system","subtype":"init","session_id":"c1","model":"m","cwd":"/","tools":[]}`
-	claudeDone = `{"type":"result","subtype":"success","is_error":false,"session_id":"c1"}`
+	claudeInit    = `{"type":"system","subtype":"init","session_id":"c1","model":"m","cwd":"/","tools":[]}`
+	claudeDone    = `{"type":"result","subtype":"success","is_error":false,"session_id":"c1"}`
+	claudeStopped = `{"type":"result","subtype":"error_during_execution","is_error":true}`
 )
 
 func claudeText(text string) string {
@@ -312,11 +341,8 @@ func claudeText(text string) string {
 }
 
 func TestPromptsRunOneAfterTheOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		s.prompt("t2", "two")
 		if got := a.got(); got != "prompt one" {
 			t.Fatalf("the agent got %q", got)
@@ -346,8 +372,7 @@ func TestPromptsRunOneAfterTheOther(t *testing.T) {
 
 // The agent must not work on what may yet be refused.
 func TestPromptIsGivenOnlyOnceTheTurnIsDurable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.append(store.Draft{Type: store.TypeTurnStart, Turn: "other", Data: []byte(`{}`)})
 		stop := s.run(nil)
 		s.prompt("t1", "one")
@@ -389,15 +414,12 @@ func (a *actor) play(lines ...string) {
 }
 
 func TestStopKeepsTheTextAndEndsOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeInit)
 		a.says(claudeText("half a"))
-		s.append(store.Draft{Type: store.TypeStopTurn, Turn: "t1", Data: []byte(`{}`)})
+		s.stopTurn("t1")
 		if got := a.got(); got != "interrupt" {
 			t.Fatalf("the agent got %q", got)
 		}
@@ -416,13 +438,10 @@ func TestStopKeepsTheTextAndEndsOnce(t *testing.T) {
 }
 
 func TestStopThatIsNotHeardComesToSignals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.says(claudeInit)
-		s.append(store.Draft{Type: store.TypeStopTurn, Turn: "t1", Data: []byte(`{}`)})
+		s.stopTurn("t1")
 		began := time.Now()
 		for _, want := range []struct {
 			sig  os.Signal
@@ -441,11 +460,8 @@ func TestStopThatIsNotHeardComesToSignals(t *testing.T) {
 }
 
 func TestDeadAgentEndsItsTurnAndTasks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.says(claudeInit)
 		a.says(`{"type":"system","subtype":"task_started","task_id":"k1","description":"job","session_id":"c1"}`)
 		a.says(`{"type":"from_tomorrow"}`)
@@ -470,11 +486,8 @@ func TestDeadAgentEndsItsTurnAndTasks(t *testing.T) {
 }
 
 func TestNewerRunnerTakesOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		first := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, first := s.begin(nil)
 		a.says(claudeInit)
 		s.prompt("t2", "two")
 		time.Sleep(time.Second) // another epoch
@@ -498,8 +511,7 @@ func TestNewerRunnerTakesOver(t *testing.T) {
 }
 
 func TestSessionHasOneRunnerPerMachine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		stop := s.run(nil)
 		synctest.Wait()
 		if err := Run(t.Context(), s.config(nil)); !errors.Is(err, ErrSpoolBusy) {
@@ -510,16 +522,11 @@ func TestSessionHasOneRunnerPerMachine(t *testing.T) {
 }
 
 func TestAnswersReachTheAgent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(`{"type":"control_request","request_id":"q1","request":{"subtype":"can_use_tool","tool_name":"Write","input":{"a":1}}}`)
-		if story := s.story(); !strings.Contains(story, "permission_request t1") {
-			t.Fatalf("no question in\n%s", story)
-		}
+		s.has(1, "permission_request t1")
 		s.append(store.Draft{Type: store.TypePermissionResponse, Turn: "t1", Data: []byte(`{"requestId":"q1","allow":true}`)})
 		if got := a.got(); got != "answer q1 true" {
 			t.Errorf("the agent got %q", got)
@@ -530,11 +537,8 @@ func TestAnswersReachTheAgent(t *testing.T) {
 }
 
 func TestSilentAgentKeepsItsTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		time.Sleep(10 * LeaseDefault)
 		s.log.mu.Lock()
 		touches := s.log.touches
@@ -550,11 +554,8 @@ func TestSilentAgentKeepsItsTurn(t *testing.T) {
 // P7: a turn whose events a quota keeps out is not held open, so that it ends
 // for those who watch; nothing of it is lost.
 func TestQuotaDoesNotHoldTheTurnOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeInit)
 		quota := func(on bool) {
@@ -582,20 +583,15 @@ func TestQuotaDoesNotHoldTheTurnOpen(t *testing.T) {
 		if touches() == before {
 			t.Error("the lease is not renewed any more")
 		}
-		if story := s.story(); !strings.Contains(story, "kept back") {
-			t.Errorf("what was kept back is lost:\n%s", story)
-		}
+		s.has(1, "kept back")
 		go a.play(claudeDone)
 		_ = stop()
 	})
 }
 
 func TestEndOfTheRunnerStopsTheTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeText("half"))
 		done := make(chan error)
@@ -603,58 +599,43 @@ func TestEndOfTheRunnerStopsTheTurn(t *testing.T) {
 		if got := a.got(); got != "interrupt" {
 			t.Fatalf("the agent got %q", got)
 		}
-		a.says(`{"type":"result","subtype":"error_during_execution","is_error":true}`)
+		a.says(claudeStopped)
 		a.exits(exit{})
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if story := s.story(); !strings.Contains(story, `turn_end t1 reason="stopped"`) {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, `turn_end t1 reason="stopped"`)
 	})
 }
 
 func TestStopBeforeTheAgentIsReady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(_ *Config, d *stub) { d.ready = func() bool { return false } })
-		s.prompt("t1", "one")
-		a := s.actor()
-		s.append(store.Draft{Type: store.TypeStopTurn, Turn: "t1", Data: []byte(`{}`)})
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(_ *Config, d *stub) { d.ready = func() bool { return false } })
+		s.stopTurn("t1")
 		if got := a.got(); got != "" {
 			t.Errorf("the agent got %q", got)
 		}
-		if story := s.story(); !strings.Contains(story, `turn_end t1 reason="stopped"`) {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, `turn_end t1 reason="stopped"`)
 		go a.play()
 		_ = stop()
 	})
 }
 
 func TestAgentThatIsNeverReady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(_ *Config, d *stub) { d.ready = func() bool { return false } })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(_ *Config, d *stub) { d.ready = func() bool { return false } })
 		if sig := <-a.sig; sig != os.Kill {
 			t.Fatalf("it got %v", sig)
 		}
 		a.exits(exit{Signal: "SIGKILL"})
-		if story := s.story(); !strings.Contains(story, "did not get ready within 1m0s") {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, "did not get ready within 1m0s")
 		_ = stop()
 	})
 }
 
 func TestPlainLinesBecomeTheTurnsText(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(c *Config, d *stub) { c.Agent, d.one = agent.FormatLines, true })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(c *Config, d *stub) { c.Agent, d.one = agent.FormatLines, true })
 		a.says("first line")
 		a.says("second line")
 		a.exits(exit{})
@@ -665,9 +646,7 @@ func TestPlainLinesBecomeTheTurnsText(t *testing.T) {
 		s.prompt("t2", "two")
 		b := s.actor()
 		b.exits(exit{Code: 1})
-		if story := s.story(); !strings.Contains(story, `turn_end t2 reason="exit"`) {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, `turn_end t2 reason="exit"`)
 		_ = stop()
 	})
 }
@@ -676,9 +655,7 @@ func TestWordsWithinATurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, one := range []bool{false, true} {
 			s := newStage(t)
-			stop := s.run(func(_ *Config, d *stub) { d.one = one })
-			s.prompt("t1", "one")
-			a := s.actor()
+			a, stop := s.begin(func(_ *Config, d *stub) { d.one = one })
 			if !one {
 				a.got()
 			}
@@ -698,11 +675,8 @@ func TestWordsWithinATurn(t *testing.T) {
 }
 
 func TestOnePromptProcessHasToEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(_ *Config, d *stub) { d.one = true })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(_ *Config, d *stub) { d.one = true })
 		a.says(claudeDone)
 		began := time.Now()
 		sig := <-a.sig
@@ -710,16 +684,13 @@ func TestOnePromptProcessHasToEnd(t *testing.T) {
 			t.Errorf("a process that stays after its turn got %v after %s", sig, waited)
 		}
 		a.exits(exit{Signal: "SIGTERM"})
-		if story := s.story(); strings.Count(story, "turn_end") != 1 {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(1, "turn_end")
 		_ = stop()
 	})
 }
 
 func TestIdleProcessEndsAndTheRunnerRests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		c := s.config(func(c *Config, _ *stub) { c.Idle, c.Rest = time.Minute, true })
 		done := make(chan error, 1)
 		s.prompt("t1", "one")
@@ -744,11 +715,8 @@ func TestIdleProcessEndsAndTheRunnerRests(t *testing.T) {
 }
 
 func TestTurnOfItsOwnIsNotTheNextPrompts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeDone)
 		a.says(claudeInit)
@@ -760,9 +728,8 @@ func TestTurnOfItsOwnIsNotTheNextPrompts(t *testing.T) {
 		if got := a.got(); got != "prompt two" {
 			t.Errorf("then it got %q", got)
 		}
-		if story := s.story(); strings.Count(story, "turn_start") != 3 || strings.Count(story, "turn_end") != 2 {
-			t.Errorf("the log has\n%s", story)
-		}
+		s.has(3, "turn_start")
+		s.has(2, "turn_end")
 		go a.play(claudeDone)
 		_ = stop()
 	})

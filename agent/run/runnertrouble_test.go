@@ -14,28 +14,10 @@ import (
 	"github.com/konlog/konlog/store"
 )
 
-// has fails unless the log's story has the text n times.
-func (s *stage) has(n int, text string) {
-	s.t.Helper()
-	if story := s.story(); strings.Count(story, text) != n {
-		s.t.Errorf("want %d of %q in\n%s", n, text, story)
-	}
-}
-
-const claudeStopped = `{"type":"result","subtype":"error_during_execution","is_error":true}`
-
-func (s *stage) stopTurn(turn string) {
-	s.t.Helper()
-	s.append(store.Draft{Type: store.TypeStopTurn, Turn: turn, Data: []byte(`{}`)})
-}
-
 // A full spool holds up the agent, and nobody who has to end it.
 func TestFullSpoolHoldsUpTheAgentAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(c *Config, _ *stub) { c.SpoolBytes = 1 })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(c *Config, _ *stub) { c.SpoolBytes = 1 })
 		a.got()
 		a.says(claudeInit)
 		s.log.set(func(l *countingLog) { l.away = true })
@@ -75,11 +57,8 @@ func TestFullSpoolHoldsUpTheAgentAlone(t *testing.T) {
 }
 
 func TestFullSpoolGoesOnWhenTheLogIsBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(c *Config, _ *stub) { c.SpoolBytes = 1 })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(c *Config, _ *stub) { c.SpoolBytes = 1 })
 		s.log.set(func(l *countingLog) { l.away = true })
 		a.says(claudeText("first"))
 		go func() { a.child.out <- outLine{text: []byte(claudeText("second"))} }()
@@ -126,11 +105,8 @@ func TestEndWhileATurnCannotBegin(t *testing.T) {
 
 // A process that lives must not keep it either.
 func TestEndWhileATurnCannotBeginWithAProcess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(c *Config, _ *stub) { c.LeaveWait = 3 * time.Second })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(c *Config, _ *stub) { c.LeaveWait = 3 * time.Second })
 		a.says(claudeDone)
 		synctest.Wait()
 		s.log.set(func(l *countingLog) { l.away = true })
@@ -156,9 +132,7 @@ func TestConversationOutlivesAStopBeforeTheFirstWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for stopped, want := range map[bool]string{true: "c9", false: ""} {
 			s := newStage(t)
-			stop := s.run(func(c *Config, d *stub) { c.ResumeID, d.one = "c9", true })
-			s.prompt("t1", "one")
-			a := s.actor()
+			a, stop := s.begin(func(c *Config, d *stub) { c.ResumeID, d.one = "c9", true })
 			if a.launch.Resume != "c9" {
 				t.Fatalf("it resumes %q", a.launch.Resume)
 			}
@@ -181,12 +155,9 @@ func TestConversationOutlivesAStopBeforeTheFirstWord(t *testing.T) {
 }
 
 func TestWordsThatComeBeforeThePrompt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		ready := false
-		stop := s.run(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
-		s.prompt("t1", "one")
-		a := s.actor()
+		a, stop := s.begin(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
 		s.prompt("t1", "and quickly")
 		if got := a.got(); got != "" {
 			t.Fatalf("an agent that is not ready got %q", got)
@@ -211,12 +182,9 @@ func TestWordsThatComeBeforeThePrompt(t *testing.T) {
 }
 
 func TestWordsOfATurnAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		ready := false
-		stop := s.run(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
-		s.prompt("t1", "one")
-		a := s.actor()
+		a, stop := s.begin(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
 		for i := range wordsMax + 2 {
 			s.prompt("t1", fmt.Sprint("word ", i))
 			synctest.Wait()
@@ -244,11 +212,8 @@ func TestWordsOfATurnAreBounded(t *testing.T) {
 
 // A line that is too long for one piece is in the log as its parts.
 func TestLineOverAllLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.child.out <- outLine{text: []byte("be\xff"), part: 1, more: true}
 		a.child.out <- outLine{text: []byte("gin"), part: 2}
@@ -284,12 +249,9 @@ func TestLineOverAllLimits(t *testing.T) {
 // An agent that works is not one that does not get ready: ACP takes no prompt
 // until the one before is answered.
 func TestReadyWaitIsForAPromptThatWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		ready := false
-		stop := s.run(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
-		s.prompt("t1", "one")
-		a := s.actor()
+		a, stop := s.begin(func(_ *Config, d *stub) { d.ready = func() bool { return ready } })
 		ready = true
 		a.says("noise")
 		a.got()
@@ -314,11 +276,8 @@ func TestReadyWaitIsForAPromptThatWaits(t *testing.T) {
 
 // Turns of its own do not save a process that has to go.
 func TestProcessThatGoesOnByItselfIsEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(_ *Config, d *stub) { d.one = true })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(_ *Config, d *stub) { d.one = true })
 		a.says(claudeDone)
 		began := time.Now()
 		var got []string
@@ -344,11 +303,8 @@ func TestProcessThatGoesOnByItselfIsEnded(t *testing.T) {
 // The server takes a runner for dead that was only asleep. The turn goes on, and
 // can be steered and stopped under its new name.
 func TestTurnThatTheServerGaveUpGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeInit)
 		s.append(store.TurnEndDraft("t1", store.ReasonAbandoned))
@@ -383,11 +339,8 @@ func TestTurnThatTheServerGaveUpGoesOn(t *testing.T) {
 }
 
 func TestTurnThatSomebodyElseEndsIsStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		s.append(store.TurnEndDraft("t1", "stopped"))
 		if got := a.got(); got != "interrupt" {
@@ -406,8 +359,7 @@ func TestTurnThatSomebodyElseEndsIsStopped(t *testing.T) {
 }
 
 func TestClosedSessionEndsItsRunner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		done := make(chan error, 1)
 		c := s.config(nil)
 		go func() { done <- Run(t.Context(), c) }()
@@ -429,8 +381,7 @@ func TestClosedSessionEndsItsRunner(t *testing.T) {
 }
 
 func TestDeletedSessionEndsItsRunner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		done := make(chan error, 1)
 		c := s.config(nil)
 		go func() { done <- Run(t.Context(), c) }()
@@ -452,8 +403,7 @@ func TestDeletedSessionEndsItsRunner(t *testing.T) {
 // A turn_start that was refused is tried again, also on a clock that stands
 // still between two looks at it.
 func TestTurnThatCannotBeginYetIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		stop := s.run(nil)
 		tries := 0
 		s.log.set(func(l *countingLog) {
@@ -479,8 +429,7 @@ func TestTurnThatCannotBeginYetIsTriedAgain(t *testing.T) {
 }
 
 func TestImagesThatCannotBeReadNowAreReadAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		blob, err := s.log.PutBlob(t.Context(), "image/png", []byte("png"))
 		if err != nil {
 			t.Fatal(err)
@@ -512,8 +461,7 @@ func TestImagesThatCannotBeReadNowAreReadAgain(t *testing.T) {
 }
 
 func TestOnceEndsWhenNoPromptWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		done := make(chan error, 1)
 		go func() { done <- Run(t.Context(), s.config(func(c *Config, d *stub) { c.Once, d.one = true, true })) }()
 		time.Sleep(time.Hour)
@@ -539,11 +487,8 @@ func TestOnceEndsWhenNoPromptWaits(t *testing.T) {
 }
 
 func TestLeaveWaitKillsWhoDoesNotStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(c *Config, _ *stub) { c.LeaveWait = 3 * time.Second })
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(c *Config, _ *stub) { c.LeaveWait = 3 * time.Second })
 		a.got()
 		done := make(chan error)
 		began := time.Now()
@@ -560,11 +505,8 @@ func TestLeaveWaitKillsWhoDoesNotStop(t *testing.T) {
 }
 
 func TestStopOfATurnOfItsOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeDone)
 		a.says(claudeText("by myself"))
@@ -588,8 +530,7 @@ func TestStopOfATurnOfItsOwn(t *testing.T) {
 
 // What an earlier runner of the session left running has died with its agent.
 func TestTasksOfAnEarlierRunnerEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		s.append(
 			store.Draft{Type: store.TypeTurnStart, Turn: "x", Data: []byte(`{}`)}, // somebody else's
 			store.Draft{Type: store.TypeTaskStart, Turn: "x", Data: []byte(`{"taskId":"k0"}`)},
@@ -610,17 +551,14 @@ func TestTasksOfAnEarlierRunnerEnd(t *testing.T) {
 }
 
 func TestSecretsDoNotReachTheLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(func(c *Config, d *stub) {
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(func(c *Config, d *stub) {
 			c.Agent, d.one = agent.FormatLines, true
 			c.Redact = func(line []byte) ([]byte, map[string]int) {
 				n := strings.Count(string(line), "hush")
 				return []byte(strings.ReplaceAll(string(line), "hush", "[redacted:x]")), map[string]int{"x": n}
 			}
 		})
-		s.prompt("t1", "one")
-		a := s.actor()
 		a.says("it is hush, hush")
 		a.exits(exit{Stderr: "hush"})
 		p, err := s.engine.Read(t.Context(), "s", store.Query{Raw: true})
@@ -643,8 +581,7 @@ func TestSecretsDoNotReachTheLog(t *testing.T) {
 
 // A runner that says nothing learns from the log that it was overtaken.
 func TestIdleRunnerIsTakenOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		first := s.config(nil)
 		done := make(chan error, 1)
 		go func() { done <- Run(t.Context(), first) }()
@@ -664,8 +601,7 @@ func TestIdleRunnerIsTakenOver(t *testing.T) {
 }
 
 func TestTurnThatEndedBeforeItBeganIsLeftOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		stop := s.run(nil)
 		s.log.set(func(l *countingLog) {
 			l.refuse = func(d []store.Draft) error {
@@ -687,8 +623,7 @@ func TestTurnThatEndedBeforeItBeganIsLeftOut(t *testing.T) {
 }
 
 func TestStopWhileATurnBegins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
+	onStage(t, func(t *testing.T, s *stage) {
 		stop := s.run(nil)
 		s.log.set(func(l *countingLog) { l.away = true })
 		s.prompt("t1", "one")
@@ -706,11 +641,8 @@ func TestStopWhileATurnBegins(t *testing.T) {
 }
 
 func TestEndOfTheRunnerStopsATurnOfItsOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.got()
 		a.says(claudeDone)
 		a.says(claudeText("by myself"))
@@ -735,11 +667,8 @@ func TestEndOfTheRunnerStopsATurnOfItsOwn(t *testing.T) {
 }
 
 func TestProcessThatIgnoresTheEndOfItsInput(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.says(claudeDone)
 		done := make(chan error)
 		began := time.Now()
@@ -759,11 +688,8 @@ func TestProcessThatIgnoresTheEndOfItsInput(t *testing.T) {
 }
 
 func TestProcessThatTakesNoPromptIsReplaced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		stop := s.run(nil)
-		s.prompt("t1", "one")
-		a := s.actor()
+	onStage(t, func(t *testing.T, s *stage) {
+		a, stop := s.begin(nil)
 		a.says(claudeDone)
 		a.child.write = func([]byte) error { return ErrInputFull }
 		s.prompt("t2", "two")

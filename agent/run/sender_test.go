@@ -75,13 +75,15 @@ func (r *sending) run() {
 	})
 }
 
-// crash lets the next process go on with what is in the files now.
-func (r *sending) crash() {
+// crash lets the next process go on with what is in the files now, without
+// those that are lost.
+func (r *sending) crash(lost ...string) {
 	r.Helper()
 	if err := r.stop(); err != nil {
 		r.Fatal(err)
 	}
 	r.dir = crashed(r.T, r.dir)
+	removeAll(r.T, r.dir, lost...)
 	r.config.Epoch++
 	r.open()
 }
@@ -471,16 +473,11 @@ func TestSenderContinuesAfterACrash(t *testing.T) {
 				r.drained()
 				want := r.log.story("s")
 				// Of the next process nothing was acknowledged: all is sent again.
-				_ = r.stop()
-				again := crashed(t, r.dir)
+				var lost []string
 				if forget {
-					if err := errors.Join(removeAll(again, ackedName, turnsName)...); err != nil {
-						t.Fatal(err)
-					}
+					lost = []string{ackedName, turnsName}
 				}
-				r.dir = again
-				r.config.Epoch++
-				r.open()
+				r.crash(lost...)
 				r.drained()
 				r.tells(want...)
 				r.put(text("t", "4"))
@@ -581,13 +578,7 @@ func TestSenderDemotes(t *testing.T) {
 					}
 				}
 				// Sent again, as after a crash, it is there.
-				_ = r.stop()
-				r.dir = crashed(t, r.dir)
-				if err := errors.Join(removeAll(r.dir, ackedName, turnsName)...); err != nil {
-					t.Fatal(err)
-				}
-				r.config.Epoch++
-				r.open()
+				r.crash(ackedName, turnsName)
 				r.drained()
 				r.tells(want...)
 			})
@@ -606,13 +597,7 @@ func TestSenderKeyOfSomethingElse(t *testing.T) {
 		r.drained()
 		want := []string{`text t {"text":"1"}`, `agent t "line"`, `agent t "3"`, `text t {"text":"4"}`}
 		r.tells(want...)
-		_ = r.stop()
-		r.dir = crashed(t, r.dir)
-		if err := errors.Join(removeAll(r.dir, ackedName)...); err != nil {
-			t.Fatal(err)
-		}
-		r.config.Epoch++
-		r.open()
+		r.crash(ackedName)
 		r.drained()
 		r.tells(want...)
 	})
@@ -637,13 +622,7 @@ func TestSenderLargeLines(t *testing.T) {
 			t.Errorf("got %d bytes, %v, %v", len(back), ok, err)
 		}
 		want := r.log.story("s")
-		_ = r.stop()
-		r.dir = crashed(t, r.dir)
-		if err := errors.Join(removeAll(r.dir, ackedName)...); err != nil {
-			t.Fatal(err)
-		}
-		r.config.Epoch++
-		r.open()
+		r.crash(ackedName)
 		r.drained()
 		r.tells(want...)
 	})

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -85,15 +84,9 @@ func (m *sendModel) disturb() {
 	case "crash":
 		m.crash()
 	case "forget": // as when the process ended between the log's answer and its note
-		if err := m.stop(); err != nil {
-			m.Fatal(err)
-		}
 		lost := []string{ackedName, turnsName}[:1+m.rng.IntN(2)]
 		m.lost = m.lost || len(lost) > 1
-		if err := errors.Join(removeAll(m.dir, lost...)...); err != nil {
-			m.Fatal(err)
-		}
-		m.crash()
+		m.crash(lost...)
 	case "abandon":
 		pass(2 * time.Minute)
 		if _, _, err := m.log.engine.ExpireTurns(m.Context()); err != nil {
