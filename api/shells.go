@@ -32,6 +32,8 @@ type ShellSpec struct {
 	Cols    int      // 0 is 80
 	Rows    int      // 0 is 24
 	By      string   // the subject who asks
+
+	Revoked func() bool // whether the credential was taken back since; asked again and again
 }
 
 // shells is the need of whoever opens one.
@@ -48,12 +50,13 @@ func (s *Server) postShell(c echo.Context) error {
 	}
 	defer body.free()
 	ctx := c.Request().Context()
-	spec := ShellSpec{By: grantOf(ctx).Subject}
+	g := grantOf(ctx)
+	spec := ShellSpec{By: g.Subject, Revoked: func() bool { return s.cfg.Access.Revoked(g) }}
 	if err := eachMember(body.b, func(name string, value []byte) error { return shellMember(&spec, name, value) }); err != nil {
 		return err
 	}
 	if spec.Session == "" {
-		spec.Session = newShell(grantOf(ctx))
+		spec.Session = newShell(g)
 	}
 	if spec.Session == "" {
 		return store.Because(access.CodeForbidden, access.ErrForbidden, "this credential may not change sessions of every name: name one that it may, as session")

@@ -59,6 +59,26 @@ func TestShells(t *testing.T) {
 	}
 }
 
+// A shell learns that the key that opened it is no good any more.
+func TestShellOfARevokedKey(t *testing.T) {
+	f := &fakeShells{}
+	w := newWorld(t, Config{Shells: f})
+	for _, who := range []string{"one", "other"} {
+		w.keys.grants["t-"+who] = access.Grant{Subject: who, ID: "key:" + who, Read: store.AllSessions, Write: store.AllSessions, Shell: true}
+		r := httptest.NewRequest("POST", "/v1/shells", nil)
+		r.Host = "localhost"
+		r.Header.Set("Authorization", "Bearer t-"+who)
+		a := httptest.NewRecorder()
+		if w.api.Handler().ServeHTTP(a, r); a.Code != 201 {
+			t.Fatalf("%s: %d %s", who, a.Code, a.Body)
+		}
+	}
+	w.keys.revoke("key:one")
+	if one, other := f.asked[0].Revoked(), f.asked[1].Revoked(); !one || other {
+		t.Errorf("the revoked one's shell is told %t, the other's %t", one, other)
+	}
+}
+
 // Whoever may write a session may not yet type into its terminal, by no way in.
 func TestTypingNeedsTheRight(t *testing.T) {
 	w := newWorld(t, Config{Shells: &fakeShells{}})

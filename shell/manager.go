@@ -25,7 +25,8 @@ const (
 	ArgsBytesMax  = 16 << 10      // of all together
 	sideMax       = 1000          // columns and rows
 	closeWait     = 5 * time.Second
-	recoverPages  = 100 // that are looked through for a session's newest terminal
+	revokedBeat   = 10 * time.Second // between two looks whether who opened a shell may still have one
+	recoverPages  = 100              // that are looked through for a session's newest terminal
 )
 
 // Engine is what a Manager needs of a log.
@@ -56,6 +57,8 @@ type Spec struct {
 	Cols    int      // 0 is 80
 	Rows    int      // 0 is 24
 	By      string   // who asks
+
+	Revoked func() bool // whether they have lost the right since; nil is never
 }
 
 // Manager runs the shells of a server.
@@ -64,6 +67,7 @@ type Manager struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	beat    time.Duration // revokedBeat; tests have less time
 
 	mu     sync.Mutex // guards the two below
 	open   map[string]*shell
@@ -82,15 +86,15 @@ func NewManager(c Config) *Manager {
 		c.Command = []string{cmp.Or(lookup(c.Env, "SHELL"), "/bin/sh")}
 	}
 	c.Dir = cmp.Or(c.Dir, lookup(c.Env, "HOME"))
-	m := &Manager{c: c, open: map[string]*shell{}}
+	m := &Manager{c: c, open: map[string]*shell{}, beat: revokedBeat}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }
 
 // Open starts a program in a terminal and returns its session, which gets the
 // tag shell. Its first event is terminal_start. The program goes on when nobody
-// looks, and ends with the session, after Idle without a sign of life, or with
-// the manager. CodeShellsFull, CodeInvalidShell, CodeShellFailed when it cannot
+// looks, and ends with the session, after Idle without a sign of life, within
+// revokedBeat of when it is Revoked, or with the manager. CodeShellsFull, CodeInvalidShell, CodeShellFailed when it cannot
 // be started, store.CodeExists when the session has a shell already.
 func (m *Manager) Open(ctx context.Context, spec Spec) (string, error) {
 	if err := m.complete(&spec); err != nil {

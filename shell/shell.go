@@ -28,6 +28,7 @@ const (
 var (
 	errSessionOver = errors.New("closed")
 	errIdle        = errors.New("idle")
+	errRevoked     = errors.New("revoked")
 )
 
 // shell is a program in a terminal.
@@ -120,7 +121,7 @@ func (s *shell) run(ctx context.Context) {
 }
 
 func reasonOf(cause error) string {
-	if errors.Is(cause, errIdle) || errors.Is(cause, errSessionOver) {
+	if errors.Is(cause, errIdle) || errors.Is(cause, errSessionOver) || errors.Is(cause, errRevoked) {
 		return cause.Error()
 	}
 	return "stopped"
@@ -170,13 +171,20 @@ func (s *shell) pace(ctx context.Context, n int) {
 	}
 }
 
-// watch ends a shell that nobody uses.
+// watch ends a shell that nobody uses, or whose opener may not have it any more.
 func (s *shell) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	for {
 		left := s.m.c.Idle - time.Since(time.Unix(0, s.last.Load()))
 		if left <= 0 {
 			stop(errIdle)
 			return
+		}
+		if s.spec.Revoked != nil {
+			if s.spec.Revoked() {
+				stop(errRevoked)
+				return
+			}
+			left = min(left, s.m.beat)
 		}
 		t := time.NewTimer(left)
 		select {

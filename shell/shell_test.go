@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -279,6 +280,20 @@ func TestShellIdle(t *testing.T) {
 	s := d.open(Spec{})
 	events, _ := d.until(s, "the end", exited)
 	if last := string(events[len(events)-1].Data); !strings.Contains(last, `"reason":"idle"`) {
+		t.Errorf("it ends with %s", last)
+	}
+}
+
+func TestShellEndsWithItsKey(t *testing.T) {
+	d := newDesk(t, nil)
+	d.m.beat = 10 * time.Millisecond
+	var revoked atomic.Bool
+	s := d.open(Spec{Revoked: revoked.Load})
+	d.types(s, "echo $((6*7000))\n")
+	d.until(s, "a word", shows("42000"))
+	revoked.Store(true)
+	events, _ := d.until(s, "the end", exited)
+	if last := string(events[len(events)-1].Data); !strings.Contains(last, `"reason":"revoked"`) {
 		t.Errorf("it ends with %s", last)
 	}
 }
