@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/konlog/konlog/client"
 	"github.com/konlog/konlog/store"
 )
 
@@ -22,8 +23,12 @@ type outage struct {
 // Enabled wants all that the client reports.
 func (o *outage) Enabled(context.Context, slog.Level) bool { return true }
 
-// Handle tells of the first failure.
+// Handle tells of the first failure of a request. That a reader lost its
+// connection is told by the reader.
 func (o *outage) Handle(_ context.Context, r slog.Record) error {
+	if r.Message != client.RetryMessage {
+		return nil
+	}
 	reason := ""
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "err" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,9 +16,9 @@ const reachTimeout = 5 * time.Second
 
 // dial makes a client for the server that the settings name, and makes sure
 // that somebody answers there: a command says within a moment that nobody does
-// instead of trying for a minute.
+// instead of trying for a minute. What fails later, and is tried again, is told.
 func (a *app) dial(cmd *cobra.Command) (*client.Client, error) {
-	return a.dialWithin(cmd, 0)
+	return a.dialWithin(cmd, 0, client.WithLogger(slog.New(&outage{w: a.stderr})))
 }
 
 // dialEvery is the pause between attempts to reach a server that is not up.

@@ -196,6 +196,8 @@ export function exitWords({ exitCode, reason, signal }: Exit): string {
       return 'The session was closed, and the terminal with it.';
     case 'idle':
       return 'The terminal was closed: nobody had used it for long.';
+    case 'revoked':
+      return 'The terminal was closed: the key that opened it is no good any more.';
     case 'stopped':
       return 'The server was stopped, and the terminal with it.';
     case 'server':
