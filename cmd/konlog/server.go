@@ -109,15 +109,9 @@ func startServer(ctx context.Context, c config, logger *slog.Logger) (*server, e
 // asked for a credential. An address without a host, such as :9000, means
 // loopback.
 func listen(ctx context.Context, addr string, guarded bool) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(addr)
+	host, port, err := hostAndPort(addr, guarded)
 	if err != nil {
-		return nil, usagef("address %q: %w", addr, err).because("write it like %s", addrDefault)
-	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	if ip := net.ParseIP(host); !guarded && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, notLoopback(addr)
+		return nil, err
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, port))
@@ -132,6 +126,22 @@ func listen(ctx context.Context, addr string, guarded bool) (net.Listener, error
 		return nil, notLoopback(addr)
 	}
 	return l, nil
+}
+
+// hostAndPort takes an address apart, and refuses one that listen would refuse
+// whatever the network says.
+func hostAndPort(addr string, guarded bool) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(addr)
+	if err != nil {
+		return "", "", usagef("address %q: %w", addr, err).because("write it like %s", addrDefault)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); !guarded && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", "", notLoopback(addr)
+	}
+	return host, port, nil
 }
 
 func notLoopback(addr string) error {

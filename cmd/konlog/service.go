@@ -69,7 +69,7 @@ func (a *app) serviceInstall() *cobra.Command {
 		Short: "Make the service, and start it",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkServeArgs(args); err != nil {
+			if err := checkServeArgs(a.configFile, args); err != nil {
 				return err
 			}
 			spec, err := a.newServiceSpec(user, args)
@@ -166,8 +166,9 @@ func (a *app) installed(user bool) (*serviceSpec, service.Service, error) {
 	return spec, s, err
 }
 
-// checkServeArgs refuses what serve would refuse at every start.
-func checkServeArgs(args []string) error {
+// checkServeArgs refuses what serve would refuse at every start, with these and
+// what the file of settings says.
+func checkServeArgs(file string, args []string) error {
 	serve := (&app{env: func(string) (string, bool) { return "", false }}).serveCommand()
 	if err := serve.ParseFlags(args); err != nil {
 		return usagef("%w", err).because("what stands after -- are settings of konlog serve: konlog serve --help")
@@ -183,7 +184,14 @@ func checkServeArgs(args []string) error {
 	case serve.Flags().Changed("data"):
 		return usagef("a service has a data directory of its own").because("konlog service install --print > konlog.service, change it, and install it yourself")
 	}
-	return nil
+	c, err := resolve(serve.Flags(), func(string) (string, bool) { return "", false }, file)
+	if err != nil {
+		return err
+	}
+	if addr := c.text("addr"); !strings.HasPrefix(addr, socketPrefix) {
+		_, _, err = hostAndPort(addr, asksForCredentials(c))
+	}
+	return err
 }
 
 func (a *app) newServiceSpec(user bool, args []string) (*serviceSpec, error) {

@@ -85,12 +85,18 @@ func TestServicePortsNeedACapability(t *testing.T) {
 }
 
 func TestServiceRefusesWhatServeWould(t *testing.T) {
-	for _, args := range [][]string{{"--no-such"}, {"word"}, {"--data", "/tmp/x"}} {
-		if checkServeArgs(args) == nil {
+	keys := writeConfig(t, "[auth]\nkeys = true\n")
+	for _, args := range [][]string{{"--no-such"}, {"word"}, {"--data", "/tmp/x"}, {"--addr", "0.0.0.0:8787"}, {"--addr", "nowhere"}, {"--retention-age", "soon"}} {
+		if checkServeArgs("", args) == nil {
 			t.Errorf("%q was taken", args)
 		}
 	}
-	if err := checkServeArgs([]string{"--retention-age", "30d", "--agent", "a=b"}); err != nil {
-		t.Error(err)
+	for _, args := range [][]string{{"--retention-age", "30d", "--agent", "a=b"}, {"--addr", "0.0.0.0:8787", "--auth-keys"}, {"--addr", "unix:/run/konlog.sock"}, {"--addr", ":9000"}} {
+		if err := checkServeArgs("", args); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if err := checkServeArgs(keys, []string{"--addr", "0.0.0.0:8787"}); err != nil {
+		t.Errorf("with keys in the file: %v", err)
 	}
 }
