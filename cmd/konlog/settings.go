@@ -137,7 +137,7 @@ var settings = []setting{
 	countSetting("engine.queue-requests", sqlite.QueueRequestsDefault, "appends that wait for the writer"),
 	sizeSetting("engine.queue-bytes", sqlite.QueueBytesDefault, "bytes that wait for the writer"),
 	sizeSetting("engine.cache-bytes", sqlite.CacheBytesDefault, "newest events kept in memory, over all sessions"),
-	countSetting("engine.readers", sqlite.ReadersDefault, "connections that read the database"),
+	{key: "engine.readers", kind: kindInt, def: strconv.Itoa(sqlite.ReadersDefault), min: "2", doc: "connections that read the database; searches leave one of them free"},
 
 	{key: "retention.age", kind: kindDuration, def: formatDuration(retentionAgeDefault), doc: "older events go; 0 keeps all"},
 	{key: "retention.events", kind: kindInt, def: strconv.Itoa(retentionEventsDefault), min: "0", doc: "events that a session keeps; 0 keeps all"},
