@@ -93,14 +93,15 @@ func (b *board) spoke(e *store.Event) {
 	}
 }
 
-// take removes a turn from the queue.
-func (b *board) take(turn string) {
+// take removes a turn from the queue, and reports whether it was there.
+func (b *board) take(turn string) bool {
 	for i := range b.queue {
 		if b.queue[i].turn == turn {
 			b.queue = append(b.queue[:i:i], b.queue[i+1:]...)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // next is the prompt that waits longest.

@@ -48,7 +48,7 @@ type Runner struct {
 	named   string            // the last of them
 	touchAt time.Time
 	touches bool      // one is under way
-	ran     int       // turns
+	ran     int       // turns, and prompts that were stopped before theirs began
 	refused time.Time // no turn is begun before
 	leaveAt time.Time // the process is killed then; zero is never
 	timer   *time.Timer
@@ -192,6 +192,9 @@ func (r *Runner) take(ctx context.Context) {
 
 // read is told of an event of the log.
 func (r *Runner) read(ctx context.Context, e *store.Event) {
+	if r.caught && e.Type == store.TypeTurnEnd && r.board.take(e.Turn) {
+		r.withdrawn(e.Turn)
+	}
 	steers := e.Type == store.TypePrompt && e.Turn != "" && e.Turn == r.board.open
 	r.board.apply(e)
 	if r.board.run != "" && r.board.run != r.run && r.caught {

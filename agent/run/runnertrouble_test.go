@@ -486,6 +486,47 @@ func TestOnceEndsWhenNoPromptWaits(t *testing.T) {
 	})
 }
 
+// A prompt that was stopped before its turn began was dealt with, too.
+func TestOnceEndsWhenItsPromptIsStopped(t *testing.T) {
+	onStage(t, func(t *testing.T, s *stage) {
+		s.append(store.Draft{Type: store.TypeTurnStart, Turn: "other", Data: []byte(`{}`)})
+		s.prompt("t0", "of before")
+		s.append(store.TurnEndDraft("t0", "stopped"))
+		var endings []Ending
+		done := make(chan error, 1)
+		go func() {
+			done <- Run(t.Context(), s.config(func(c *Config, _ *stub) {
+				c.Once, c.Ended = true, func(e Ending) { endings = append(endings, e) }
+			}))
+		}()
+		synctest.Wait()
+		s.prompt("t1", "one")
+		synctest.Wait()
+		s.append(store.TurnEndDraft("t1", "stopped"))
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("it ended while somebody else's turn was open")
+		default:
+		}
+		s.append(store.TurnEndDraft("other", "done"))
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(time.Hour):
+			t.Fatal("it goes on")
+		}
+		if len(endings) != 1 || endings[0].Turn != "t1" || endings[0].Success {
+			t.Errorf("it told of %+v", endings)
+		}
+		if len(s.born) != 0 {
+			t.Error("an agent was started")
+		}
+	})
+}
+
 func TestLeaveWaitKillsWhoDoesNotStop(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		a, stop := s.begin(func(c *Config, _ *stub) { c.LeaveWait = 3 * time.Second })

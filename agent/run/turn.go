@@ -105,7 +105,9 @@ func (r *Runner) began(err error) {
 	switch store.CodeOf(err) {
 	case "":
 	case store.CodeTurnEnded: // it was stopped while it waited, or somebody else ran it
-		r.board.take(t.queued.turn)
+		if r.board.take(t.queued.turn) {
+			r.withdrawn(t.queued.turn)
+		}
 		r.turn = nil
 		return
 	case store.CodeTurnOpen: // by somebody else
@@ -127,6 +129,14 @@ func (r *Runner) began(err error) {
 	if t.halted || r.closing {
 		r.mapper.Stop()
 		r.finish(agent.End{Error: "stopped before the agent had the prompt"})
+	}
+}
+
+// withdrawn is told that a prompt was stopped while it waited.
+func (r *Runner) withdrawn(turn string) {
+	r.ran++
+	if r.c.Ended != nil {
+		r.c.Ended(Ending{Turn: turn, Reason: "stopped", Error: "stopped before it began"})
 	}
 }
 
