@@ -96,6 +96,8 @@ func (w *wsCarrier) next() (frame, error) {
 			err = w.pong()
 		case f.kind == frameAuthExpiring:
 			w.renew(w.conn)
+		case f.kind == frameAck && f.Ref == renewalRef:
+			w.renewed()
 		}
 		return f, err
 	}

@@ -45,6 +45,7 @@ const (
 	frameError    = "error"
 
 	frameAuthExpiring = "auth_expiring"
+	frameAck          = "ack"
 )
 
 // frame is one decoded message of the server.
@@ -57,6 +58,7 @@ type frame struct {
 
 // control holds the fields of all control frames.
 type control struct {
+	Ref         string     `json:"ref"`
 	Session     string     `json:"session"`
 	Epoch       string     `json:"epoch"`
 	ID          int64      `json:"id"`

@@ -24,6 +24,9 @@ var errNotInForce = store.Errorf("unauthorized", "the server ended the connectio
 // meanwhile. A server waits about as long.
 const renewTimeout = 30 * time.Second
 
+// renewalRef is the ref of the frame that brings the token.
+const renewalRef = "auth"
+
 // renewal gives a WebSocket another token when the server says that the one it
 // has is about to expire, so that the stream goes on where it is.
 type renewal struct {
@@ -31,14 +34,16 @@ type renewal struct {
 	log     *slog.Logger
 	life    context.Context // of the carrier
 	cancel  context.CancelFunc
-	busy    atomic.Bool    // one runs
+	busy    atomic.Bool    // one runs, or the server has yet to take it
 	running sync.WaitGroup // that one
-	sent    string         // the token that the server has; the one that runs has it
+	sent    atomic.Value   // the token that the server has or is given
 }
 
 func newRenewal(ctx context.Context, c *Client, token string) *renewal {
 	life, cancel := context.WithCancel(ctx)
-	return &renewal{keeper: c.token, log: c.log, life: life, cancel: cancel, sent: token}
+	r := &renewal{keeper: c.token, log: c.log, life: life, cancel: cancel}
+	r.sent.Store(token)
+	return r
 }
 
 // renew begins to fetch another token, and sends it. Events are read meanwhile.
@@ -48,26 +53,38 @@ func (r *renewal) renew(conn *websocket.Conn) {
 		return
 	}
 	r.running.Go(func() {
-		defer r.busy.Store(false)
-		ctx, cancel := context.WithTimeout(r.life, renewTimeout)
-		defer cancel()
-		token, err := r.keeper.renew(ctx, r.sent)
-		if err == nil && token == r.sent {
-			return // there is no other
+		if !r.send(conn) {
+			r.busy.Store(false)
 		}
-		var frame []byte
-		if err == nil {
-			frame, err = json.Marshal(map[string]string{"type": "auth", "token": token, "ref": "auth"})
-		}
-		if err == nil {
-			err = conn.Write(ctx, websocket.MessageText, frame)
-		}
-		if err != nil {
-			r.log.Debug("the token was not renewed", "err", err)
-			return
-		}
-		r.sent = token
 	})
+}
+
+// renewed is told that the server has the token: what it says from now on that
+// expires is that one.
+func (r *renewal) renewed() { r.busy.Store(false) }
+
+// send fetches a token and sends it, and reports whether it did.
+func (r *renewal) send(conn *websocket.Conn) bool {
+	ctx, cancel := context.WithTimeout(r.life, renewTimeout)
+	defer cancel()
+	had := r.sent.Load().(string)
+	token, err := r.keeper.renew(ctx, had)
+	if err == nil && token == had {
+		return false // there is no other
+	}
+	var frame []byte
+	if err == nil {
+		r.sent.Store(token)
+		frame, err = json.Marshal(map[string]string{"type": "auth", "token": token, "ref": renewalRef})
+	}
+	if err == nil {
+		err = conn.Write(ctx, websocket.MessageText, frame)
+	}
+	if err != nil {
+		r.log.Debug("the token was not renewed", "err", err)
+		return false
+	}
+	return true
 }
 
 // end stops a renewal that runs, and waits for it.

@@ -326,6 +326,7 @@ func (s *expiring) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.t.Errorf("got %s", b)
 		}
 		s.renewed <- f.Token
+		send(`{"type":"auth_expiring","graceMs":30000}`) // said before the token was taken: it is of the one before
 		send(`{"type":"ack","ref":"` + f.Ref + `"}`)
 	}
 	send(event(2))
