@@ -57,10 +57,7 @@ func clientOf(r *http.Request) client {
 func (s *Server) withClient(r *http.Request) *http.Request {
 	c := peer(r)
 	if s.trusted(c.addr) {
-		from := c.addr
-		if c = s.forwarded(r, c); c.addr.IsLoopback() {
-			c.addr = from // of another machine nobody comes from this one's loopback, which has no limits
-		}
+		c = s.forwarded(r, c)
 	}
 	return r.WithContext(context.WithValue(r.Context(), clientKey{}, c))
 }
@@ -110,13 +107,7 @@ func (s *Server) forwarded(r *http.Request, c client) client {
 	}
 	rest := strings.Join(r.Header[HeaderXForwardedFor], ",")
 	for range hopsMax {
-		text := lastOf(&rest)
-		addr := parseAddr(text)
-		if !addr.IsValid() {
-			break
-		}
-		c.addr = addr
-		if !s.trusted(addr) {
+		if !s.hopped(&c, lastOf(&rest)) {
 			break
 		}
 	}
@@ -125,6 +116,18 @@ func (s *Server) forwarded(r *http.Request, c client) client {
 	c.setScheme(lastOf(&proto))
 	c.setHost(lastOf(&host))
 	return c
+}
+
+// hopped takes the client one hop further back, and reports whether there may be
+// another. Behind another machine nobody comes from this one's loopback, which
+// has no limits.
+func (s *Server) hopped(c *client, by string) bool {
+	addr := parseAddr(by)
+	if !addr.IsValid() || addr.IsLoopback() && !c.addr.IsLoopback() {
+		return false
+	}
+	c.addr = addr
+	return s.trusted(addr)
 }
 
 // lastOf cuts the last member off the list and returns it.

@@ -213,16 +213,35 @@ func TestForwardedHost(t *testing.T) {
 	wantCode(t, strict.post(eventsPath, `{"type":"text"}`, "Origin", origin, "X-Forwarded-Host", "konlog.example"), 403, codeOriginNotAllowed)
 }
 
+// forwardedFor is a chain of addresses as the header Forwarded has it.
+func forwardedFor(chain string) string {
+	var hops []string
+	for by := range strings.SplitSeq(chain, ", ") {
+		if strings.Contains(by, ":") {
+			by = `"[` + by + `]"`
+		}
+		hops = append(hops, "for="+by)
+	}
+	return strings.Join(hops, ", ")
+}
+
 // A client behind a proxy on another machine cannot pass itself off as this
 // one, whose addresses have no limits.
 func TestForwardedLoopback(t *testing.T) {
-	s := &Server{cfg: Config{TrustedProxies: prefixes("10.0.0.0/8")}}
-	header := http.Header{"X-Forwarded-For": {"127.0.0.1, 10.0.0.7"}}
-	if got := clientOf(s.withClient(&http.Request{RemoteAddr: "10.0.0.1:1", Header: header})).addr; got != netip.MustParseAddr("10.0.0.1") {
-		t.Errorf("it counts as %v", got)
-	}
-	s = &Server{cfg: Config{TrustedProxies: prefixes("127.0.0.0/8")}}
-	if got := clientOf(s.withClient(&http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {"9.9.9.9"}}})).addr; got != netip.MustParseAddr("9.9.9.9") {
-		t.Errorf("behind a proxy here it counts as %v", got)
+	for _, c := range []struct{ peer, chain, want string }{
+		{"10.0.0.1", "127.0.0.1", "10.0.0.1"},
+		{"10.0.0.1", "127.0.0.1, 10.0.0.7", "10.0.0.7"},
+		{"10.0.0.1", "::1, 10.0.0.7", "10.0.0.7"},
+		{"127.0.0.1", "127.0.0.1, 10.0.0.7", "10.0.0.7"}, // the next proxy is elsewhere
+		{"127.0.0.1", "127.0.0.9", "127.0.0.9"},          // the proxy is here, and so is who came to it
+		{"127.0.0.1", "9.9.9.9", "9.9.9.9"},
+	} {
+		for header, value := range map[string]string{HeaderXForwardedFor: c.chain, HeaderForwarded: forwardedFor(c.chain)} {
+			s := &Server{cfg: Config{TrustedProxies: prefixes("10.0.0.0/8", "127.0.0.1/32"), ProxyHeader: header}}
+			r := &http.Request{RemoteAddr: c.peer + ":1", Header: http.Header{header: {value}}}
+			if got := ClientAddr(s.withClient(r)).String(); got != c.want {
+				t.Errorf("%s: %s over %s counts as %s, want %s", header, value, c.peer, got, c.want)
+			}
+		}
 	}
 }

@@ -17,12 +17,7 @@ func (s *Server) fromForwarded(values []string, c client) client {
 	c.setScheme(nearest.proto)
 	c.setHost(nearest.host)
 	for i := len(hops) - 1; i >= max(0, len(hops)-hopsMax); i-- {
-		addr := parseAddr(hops[i].by) // none in "unknown" and "_hidden"
-		if !addr.IsValid() {
-			break
-		}
-		c.addr = addr
-		if !s.trusted(addr) {
+		if !s.hopped(&c, hops[i].by) { // "unknown" and "_hidden" are no addresses
 			break
 		}
 	}
