@@ -354,7 +354,7 @@ func (o *ordinary) append() {
 // ordinaryPace is far below the limits, whatever machine this is.
 const ordinaryPace = 2 * time.Millisecond
 
-// samplesMin is how many events a p99 is made of at least, however slow.
+// samplesMin is how many events are timed at least, however slow.
 const samplesMin = 100
 
 // times does the ordinary until done is closed and both have seen enough, and
@@ -380,14 +380,19 @@ func (o *ordinary) times(done <-chan struct{}) []time.Duration {
 	return took
 }
 
-func p99(took []time.Duration) time.Duration {
+// felt is how long most events took, and nearly all.
+type felt struct{ median, p99 time.Duration }
+
+func feltOf(took []time.Duration) felt {
 	slices.Sort(took)
-	return took[len(took)*99/100]
+	return felt{took[len(took)/2], took[len(took)*99/100]}
 }
+
+func (f felt) String() string { return fmt.Sprintf("median %v, p99 %v", f.median, f.p99) }
 
 // measured is what an attack may cost.
 type measured struct {
-	ratio   int   // p99 of the ordinary under attack, over p99 without
+	ratio   int   // median of the ordinary under attack, over that without
 	heap    int64 // bytes that are live during the attack, more than before
 	sockets int64 // that the server has open at a time, those of the ordinary ones too
 	last    time.Duration
@@ -395,10 +400,12 @@ type measured struct {
 
 // The defaults of measured. The ratio is large because on a machine with two
 // cores attackers and server share them; without the limits it is hundreds, or
-// the ordinary ones get nothing at all.
+// the ordinary ones get nothing at all. Of the slowest nothing but that they come
+// is asked: on a busy machine a few are slow without an attack.
 const (
 	ratioMax    = 50
-	floor       = 5 * time.Millisecond // a p99 below this is noise
+	floor       = 5 * time.Millisecond // a median below this is noise
+	p99Max      = 10 * time.Second
 	attackLasts = 600 * time.Millisecond
 	baseLasts   = 200 * time.Millisecond
 )
@@ -418,7 +425,7 @@ func (tg *target) under(m measured, attack func(ctx context.Context)) {
 		<-after(baseLasts * 3 / 4)
 		live()
 	}()
-	base := max(p99(o.times(after(baseLasts))), floor)
+	base := feltOf(o.times(after(baseLasts)))
 	<-looked
 
 	if m.last == 0 {
@@ -439,7 +446,7 @@ func (tg *target) under(m measured, attack func(ctx context.Context)) {
 		<-after(m.last * 3 / 4)
 		heap = live() - before
 	}()
-	got := p99(o.times(watched))
+	got := feltOf(o.times(watched))
 	<-watched
 	<-ctx.Done()
 	<-attacked
@@ -447,8 +454,8 @@ func (tg *target) under(m measured, attack func(ctx context.Context)) {
 	if m.ratio == 0 {
 		m.ratio = ratioMax
 	}
-	if got > time.Duration(m.ratio)*base {
-		t.Errorf("under attack the p99 of the ordinary is %v, %d times that without (%v); the bound is %d", got, got/base, base, m.ratio)
+	if got.median > time.Duration(m.ratio)*max(base.median, floor) || got.p99 > p99Max {
+		t.Errorf("under attack the ordinary take %v; without it %v; the bounds are %d times the median, and %v", got, base, m.ratio, p99Max)
 	}
 	if heap > m.heap {
 		t.Errorf("under attack %d KiB more are live; the bound is %d", heap>>10, m.heap>>10)
@@ -456,7 +463,7 @@ func (tg *target) under(m measured, attack func(ctx context.Context)) {
 	if most := tg.most.Load(); m.sockets > 0 && most > m.sockets {
 		t.Errorf("under attack the server had %d connections open; the bound is %d", most, m.sockets)
 	}
-	t.Logf("p99 %v, without attack %v; heap %+d KiB; at most %d connections", got, base, heap>>10, tg.most.Load())
+	t.Logf("%v; without attack %v; heap %+d KiB; at most %d connections", got, base, heap>>10, tg.most.Load())
 	tg.givesBack(o, before, goroutines, files)
 }
 
