@@ -26,11 +26,11 @@ test('HTTP/2 and a WebSocket beside it', async (t) => {
   await server.call('/v1/sessions/s1/events', { type: 'text', data: { text: 'over TLS' } });
   const device = await rig.device(t, { ignoreHTTPSErrors: true });
   const page = await device.context.newPage();
-  const sockets = [];
-  page.on('websocket', (ws) => sockets.push(ws.url()));
+  const opened = page.waitForEvent('websocket', { timeout: levelWithin });
   await page.goto(server.url + '/#/s/s1');
   await page.getByText('over TLS').first().waitFor({ timeout: levelWithin });
-  assert.ok(sockets.some((url) => url.startsWith('wss://')), `the console opened ${sockets}`);
+  const socket = (await opened).url();
+  assert.ok(socket.startsWith('wss://'), `the console opened ${socket}`);
   const seen = await page.evaluate(async (within) => {
     const first = (open) =>
       new Promise((resolve, reject) => {

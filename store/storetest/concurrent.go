@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -145,6 +146,7 @@ func testConcurrent(r *rig) {
 func follow(done context.Context, r *rig, session string) {
 	after, last := int64(0), ""
 	for done.Err() == nil {
+		runtime.Gosched() // or the readers have the machine, ten milliseconds each at a time
 		p, err := r.Read(ctx, session, store.Query{After: after, Limit: store.Limit{Events: 7}})
 		if errors.Is(err, store.ErrNotFound) && after == 0 {
 			continue
@@ -181,6 +183,7 @@ func testWholeArrays(r *rig) {
 	for range 2 {
 		readers.Go(func() {
 			for done.Err() == nil {
+				runtime.Gosched()
 				p, err := r.Read(ctx, "s", store.Query{Backward: true, Limit: store.Limit{Events: size}})
 				if err != nil || p.Session.Head%size != 0 || len(p.Events) != size || p.Events[0].ID%size != 1 {
 					r.Errorf("saw head %d, events %v, %v", p.Session.Head, ids(p.Events), err)

@@ -16,7 +16,10 @@ export function lazy<P extends object>(load: () => Promise<ComponentType<P>>, { 
   return function Lazy(props: P) {
     const [state, setState] = useState<{ error?: unknown; loaded: boolean }>({ loaded: ready !== undefined });
     useEffect(() => {
-      if (ready) return;
+      if (ready) {
+        setState((was) => (was.loaded ? was : { loaded: true })); // it was fetched ahead since this was drawn
+        return;
+      }
       let here = true;
       load().then(
         (component) => {
