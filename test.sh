@@ -2,7 +2,7 @@
 # All tests of konlog: what CI runs. Needs Go; the client's, the console's and
 # the browser tests need Node, and Chromium for the last. Chromium is installed
 # where that is possible (Debian, root). What cannot run is left out with a word
-# (with CI=true that is an error). For Go's own tests alone: go test ./...
+# (with CI=true that is an error). For Go's own tests, without the long ones: go test ./...
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/konlog/konlog/internal/long"
 )
 
 // twoWay puts lines that begin with > into the envelope of those that go to the
@@ -421,6 +423,7 @@ func TestACPScope(t *testing.T) {
 
 // TestACPKeepsLittle has an agent that says more of its tool calls than is kept.
 func TestACPKeepsLittle(t *testing.T) {
+	long.Only(t)
 	var tools acpTools
 	big := strings.Repeat("x", toolBytesMax/4)
 	for i := range 3 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -484,6 +485,7 @@ func TestClaudeUnknown(t *testing.T) {
 
 // TestClaudeForgets: what is kept of a stream is bounded.
 func TestClaudeForgets(t *testing.T) {
+	long.Only(t)
 	f := newClaude(Options{}).(*claudeFormat)
 	for i := range namesMax + 50 {
 		for _, line := range []string{

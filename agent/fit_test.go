@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -89,10 +90,10 @@ func wantLine(t *testing.T, d store.Draft, b *blobs, want []byte) {
 	}
 }
 
-func long(n int) string { return strings.Repeat("0123456789abcdef", n/16+1)[:n] }
+func filler(n int) string { return strings.Repeat("0123456789abcdef", n/16+1)[:n] }
 
 func TestFitLeavesWhatFits(t *testing.T) {
-	d := store.Draft{Type: "text", Data: []byte(`{"text":"` + long(8000) + `"}`), Raw: []byte("raw")}
+	d := store.Draft{Type: "text", Data: []byte(`{"text":"` + filler(8000) + `"}`), Raw: []byte("raw")}
 	got, err := Fit(t.Context(), d, d.Size(), nil)
 	if err != nil || &got.Data[0] != &d.Data[0] || string(got.Raw) != "raw" {
 		t.Errorf("got %.60q, %v", got.Data, err)
@@ -100,7 +101,7 @@ func TestFitLeavesWhatFits(t *testing.T) {
 }
 
 func TestFit(t *testing.T) {
-	line := []byte(`{"type":"assistant","text":"` + long(20_000) + `"}`)
+	line := []byte(`{"type":"assistant","text":"` + filler(20_000) + `"}`)
 	for _, test := range []struct {
 		name  string
 		draft store.Draft
@@ -115,38 +116,38 @@ func TestFit(t *testing.T) {
 		},
 		{
 			"the text is too long as well",
-			store.Draft{Key: "k", Type: "text", Data: []byte(`{"block":"b","text":"` + long(20_000) + `"}`), Raw: line}, 16 << 10,
-			`{"line":{"sha256":"","bytes":20030,"contentType":"application/json"},"cut":true,"block":"b","text":"` + long(4096) + `…"}`, "application/json",
+			store.Draft{Key: "k", Type: "text", Data: []byte(`{"block":"b","text":"` + filler(20_000) + `"}`), Raw: line}, 16 << 10,
+			`{"line":{"sha256":"","bytes":20030,"contentType":"application/json"},"cut":true,"block":"b","text":"` + filler(4096) + `…"}`, "application/json",
 		},
 		{
 			"many long texts",
-			store.Draft{Key: "k", Type: "x", Data: []byte(`{"a":["` + long(4000) + `","` + long(4000) + `","` + long(200) + `"]}`), Raw: line}, 4 << 10,
-			`{"line":{"sha256":"","bytes":20030,"contentType":"application/json"},"cut":true,"a":["` + long(1024) + `…","` + long(1024) + `…","` + long(200) + `"]}`, "application/json",
+			store.Draft{Key: "k", Type: "x", Data: []byte(`{"a":["` + filler(4000) + `","` + filler(4000) + `","` + filler(200) + `"]}`), Raw: line}, 4 << 10,
+			`{"line":{"sha256":"","bytes":20030,"contentType":"application/json"},"cut":true,"a":["` + filler(1024) + `…","` + filler(1024) + `…","` + filler(200) + `"]}`, "application/json",
 		},
 		{
 			"members without texts",
-			store.Draft{Key: "k", Type: "tool_start", Data: []byte(`{"id":"` + long(1000) + `","name":"n","input":[` + strings.Repeat("1,", 5000) + `1],"small":[1]}`), Raw: line}, 4 << 10,
-			`{"line":{"sha256":"","bytes":20030,"contentType":"application/json"},"cut":true,"id":"` + long(1000) + `","name":"n","small":[1]}`, "application/json",
+			store.Draft{Key: "k", Type: "tool_start", Data: []byte(`{"id":"` + filler(1000) + `","name":"n","input":[` + strings.Repeat("1,", 5000) + `1],"small":[1]}`), Raw: line}, 4 << 10,
+			`{"line":{"sha256":"","bytes":20030,"contentType":"application/json"},"cut":true,"id":"` + filler(1000) + `","name":"n","small":[1]}`, "application/json",
 		},
 		{
 			"an agent's object",
-			store.Draft{Key: "k", Type: TypeLine, Data: []byte(`{"line":7,"cut":1,"type":"x","text":"` + long(20_000) + `"}`)}, 16 << 10,
-			`{"line":{"sha256":"","bytes":20039,"contentType":"application/json"},"cut":true,"type":"x","text":"` + long(4096) + `…"}`, "application/json",
+			store.Draft{Key: "k", Type: TypeLine, Data: []byte(`{"line":7,"cut":1,"type":"x","text":"` + filler(20_000) + `"}`)}, 16 << 10,
+			`{"line":{"sha256":"","bytes":20039,"contentType":"application/json"},"cut":true,"type":"x","text":"` + filler(4096) + `…"}`, "application/json",
 		},
 		{
 			"an agent's text",
-			store.Draft{Key: "k", Type: TypeLine, Data: textData([]byte("\"quoted\" " + long(20_000)))}, 16 << 10,
-			`{"line":{"sha256":"","bytes":20009,"contentType":"text/plain; charset=utf-8"},"head":"\"quoted\" ` + long(1015) + `","bytes":20009}`, "text/plain; charset=utf-8",
+			store.Draft{Key: "k", Type: TypeLine, Data: textData([]byte("\"quoted\" " + filler(20_000)))}, 16 << 10,
+			`{"line":{"sha256":"","bytes":20009,"contentType":"text/plain; charset=utf-8"},"head":"\"quoted\" ` + filler(1015) + `","bytes":20009}`, "text/plain; charset=utf-8",
 		},
 		{
 			"an agent's bytes",
-			store.Draft{Key: "k", Type: TypeLine, Data: lineData([]byte("a\xff" + long(20_000)))}, 16 << 10,
-			`{"line":{"sha256":"","bytes":20002,"contentType":"application/octet-stream"},"head":"a` + "\uFFFD" + long(1022) + `","bytes":20002}`, "application/octet-stream",
+			store.Draft{Key: "k", Type: TypeLine, Data: lineData([]byte("a\xff" + filler(20_000)))}, 16 << 10,
+			`{"line":{"sha256":"","bytes":20002,"contentType":"application/octet-stream"},"head":"a` + "\uFFFD" + filler(1022) + `","bytes":20002}`, "application/octet-stream",
 		},
 		{
 			"no line",
-			store.Draft{Key: "k", Type: "tool_result", Data: []byte(`{"id":"i","output":"` + long(20_000) + `"}`)}, 16 << 10,
-			`{"whole":{"sha256":"","bytes":20022,"contentType":"application/json"},"cut":true,"id":"i","output":"` + long(4096) + `…"}`, "application/json",
+			store.Draft{Key: "k", Type: "tool_result", Data: []byte(`{"id":"i","output":"` + filler(20_000) + `"}`)}, 16 << 10,
+			`{"whole":{"sha256":"","bytes":20022,"contentType":"application/json"},"cut":true,"id":"i","output":"` + filler(4096) + `…"}`, "application/json",
 		},
 		{
 			"no line and no object",
@@ -219,6 +220,7 @@ func TestFitPart(t *testing.T) {
 }
 
 func TestFitSeveralBlobs(t *testing.T) {
+	long.Only(t)
 	line := bytes.Repeat([]byte("a"), store.BlobBytesDefault+1000)
 	d := store.Draft{Type: TypeLine, Data: textData(line)}
 	var b blobs
@@ -267,7 +269,7 @@ func TestFitLongLabels(t *testing.T) {
 
 func TestFittedLineSaysWhatIsWrong(t *testing.T) {
 	var b blobs
-	got := fitted(t, store.Draft{Type: TypeLine, Data: textData([]byte(long(9000)))}, 4<<10, &b)
+	got := fitted(t, store.Draft{Type: TypeLine, Data: textData([]byte(filler(9000)))}, 4<<10, &b)
 	ref := store.BlobRefs(got.Data)[0]
 	b.content[ref] = b.content[ref][1:]
 	if _, ok, err := FittedLine(got.Data, b.read); !ok || err == nil || !strings.Contains(err.Error(), "9000") {
@@ -320,9 +322,9 @@ func TestCutTexts(t *testing.T) {
 }
 
 func FuzzFit(f *testing.F) {
-	f.Add([]byte(`{"a":"`+long(5000)+`"}`), []byte(nil), true, uint16(0))
+	f.Add([]byte(`{"a":"`+filler(5000)+`"}`), []byte(nil), true, uint16(0))
 	f.Add([]byte(`[1,2,"`+strings.Repeat(`\ud83d\ude00é`, 900)+`"]`), []byte("raw"), false, uint16(9))
-	f.Add([]byte(`{"id":"`+long(9000)+`","id":{"x":["`+long(300)+`"]}}`), []byte("raw"), false, uint16(9))
+	f.Add([]byte(`{"id":"`+filler(9000)+`","id":{"x":["`+filler(300)+`"]}}`), []byte("raw"), false, uint16(9))
 	f.Add(bytes.Repeat([]byte("\xff\x01"), 3000), []byte(nil), true, uint16(77))
 	f.Fuzz(func(t *testing.T, content, raw []byte, isLine bool, over uint16) {
 		if len(content) > 0 {

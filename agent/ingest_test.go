@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -328,10 +329,10 @@ func TestIngestOfAFileThatWasCut(t *testing.T) {
 // be read as one.
 func TestIngestTakesWhateverComes(t *testing.T) {
 	claude := `{"type":"assistant","session_id":"a","parent_tool_use_id":null,"uuid":"u%d","message":{"id":"m","role":"assistant","content":[{"type":"text","text":"%s"}]}}`
-	long := func(n int) string { return strings.Repeat("x<&\\n", n/5) }
+	marked := func(n int) string { return strings.Repeat("x<&\\n", n/5) }
 	body := strings.Join([]string{
 		fmt.Sprintf(claude, 1, "hello"), "", "  \t", "noise <here>", "\xff\xfe", " {\"a\": 1} ", `{"type":"novel","b":1}`,
-		fmt.Sprintf(claude, 2, long(300_000)), strings.Repeat("plain ", 50_000), strings.Repeat("\xfe", 200_000), fmt.Sprintf(claude, 3, "bye"),
+		fmt.Sprintf(claude, 2, marked(300_000)), strings.Repeat("plain ", 50_000), strings.Repeat("\xfe", 200_000), fmt.Sprintf(claude, 3, "bye"),
 	}, "\r\n")
 	l := newIngestLog()
 	l.max = 64 << 10
@@ -367,9 +368,7 @@ func texts(events []store.Event) (all [][]byte) {
 
 // TestIngestOfALineOverAllLimits: it comes in parts, and nothing of it is lost.
 func TestIngestOfALineOverAllLimits(t *testing.T) {
-	if testing.Short() {
-		t.Skip("40 MiB")
-	}
+	long.Only(t)
 	long := `{"type":"x","text":"` + strings.Repeat("0123456789abcdef", 40<<16) + `"}`
 	body := "one\n" + long + "\ntwo\n"
 	l := newIngestLog()

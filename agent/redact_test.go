@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/konlog/konlog/internal/long"
 )
 
 // random text for tokens that nobody issued.
@@ -492,6 +494,7 @@ func TestRedactorAllocatesNothing(t *testing.T) {
 }
 
 func TestRedactorIsLinear(t *testing.T) {
+	long.Only(t)
 	// Texts that are nothing but beginnings, in a time that a quadratic search
 	// would exceed by far.
 	r := mustRedactor(t, RedactOptions{Secrets: []Secret{{"S", strings.Repeat("a", 5000) + "b"}}})

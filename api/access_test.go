@@ -496,6 +496,7 @@ func codeIn(a answer) store.Code {
 // credentials about a session that is reached, one that is not, and one of
 // either name that is absent.
 func TestEveryRouteAsksForItsCredential(t *testing.T) {
+	t.Parallel()
 	routes := newWorld(t, Config{}).api.routes
 	for i := range credentials {
 		c := &credentials[i]

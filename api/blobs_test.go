@@ -76,6 +76,7 @@ func TestBlobUpload(t *testing.T) {
 }
 
 func TestBlobUploadRefusals(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{Limits: Limits{BlobBytes: 300_000}})
 	small, large := []byte("small"), picture()
 	wantCode(t, r.post("/v1/blobs", string(large)), 413, store.CodeBlobTooLarge)
@@ -117,6 +118,7 @@ func TestBlobOverTheLimitIsRefusedUnread(t *testing.T) {
 // TestBlobUploadMayTakeLong has a body that takes longer than the bound of one
 // that is not streamed, and one that is silent for longer than it may be.
 func TestBlobUploadMayTakeLong(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{Limits: Limits{BodyTimeout: 200 * time.Millisecond, WriteTimeout: 200 * time.Millisecond, LineTimeout: 20 * time.Second}})
 	body, in := io.Pipe()
 	go func() {

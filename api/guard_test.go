@@ -174,6 +174,7 @@ func TestURLTooLong(t *testing.T) {
 }
 
 func TestHeaderTooLong(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{Limits: Limits{HeaderBytes: 1000}})
 	a := r.do("GET", "/healthz", nil, "X-Long", strings.Repeat("a", 10_000))
 	if a.status != 431 {

@@ -92,6 +92,7 @@ func checkHeaders(t *testing.T, what string, a answer) {
 // TestEveryRouteAndMethod asks every route by every method: what a route does
 // not know is refused, nothing fails, and all answers carry the headers.
 func TestEveryRouteAndMethod(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{HSTS: time.Hour})
 	fill := strings.NewReplacer(":sha256", strings.Repeat("a", 64), ":s", "s1", ":t", "turn1", ":k", "k1", ":file", "app.js", ":id", "x")
 	known := map[string][]string{}
@@ -222,6 +223,7 @@ func fromNetHTTP(a answer) bool {
 // TestOddRequests: of what two readers could cut in two ways, there is one
 // answer and then no connection, so that nothing hides behind it.
 func TestOddRequests(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{Limits: Limits{HeaderBytes: 8 << 10}})
 	wantStatus(t, r.post(eventsPath, `{"type":"text"}`), 201)
 	const (

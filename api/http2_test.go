@@ -117,6 +117,7 @@ func (r *secureRig) follow(path string) func() string {
 // TestHTTP2: all that is not a WebSocket shares one connection, streams in both
 // directions live longer than the deadlines of plain requests, and each counts.
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	r := newSecureRig(t, Config{Limits: Limits{ConnectionsPerAddress: 5, BodyTimeout: 400 * time.Millisecond, WriteTimeout: 400 * time.Millisecond}})
 	if a := r.whole("POST", eventsPath, strings.NewReader(`{"type":"text"}`)); a.status != 201 {
 		t.Fatalf("append: %+v", a)
@@ -191,6 +192,7 @@ func TestHTTP2(t *testing.T) {
 // TestSilentStreamOverHTTP2: unlike with HTTP/1.1, a deadline for a write that is
 // over ends the stream, so a stream in which nothing happens must have none.
 func TestSilentStreamOverHTTP2(t *testing.T) {
+	t.Parallel()
 	const timeout = 100 * time.Millisecond
 	r := newSecureRig(t, Config{Stream: stream.Config{WriteTimeout: timeout, Heartbeat: time.Hour}})
 	r.whole("PUT", "/v1/sessions/s1", nil)

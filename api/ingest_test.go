@@ -162,6 +162,7 @@ func TestIngestArrival(t *testing.T) {
 // TestIngestBreak: of a body that breaks off or falls silent, what was appended
 // stays, and the answer says how much that is.
 func TestIngestBreak(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{Ingest: plainIngest(nil), Limits: Limits{LineTimeout: 100 * time.Millisecond}})
 	conn, err := net.Dial("tcp", r.http.Listener.Addr().String())
 	if err != nil {

@@ -282,6 +282,7 @@ func TestFramesAreSlowedDown(t *testing.T) {
 // Whoever reaches a limit over HTTP is told which, when to come again, and is
 // counted.
 func TestLimitAnswers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, Config{Rates: Rates{Local: true, Requests: 1, RequestsBurst: 2}})
 	r.get("/v1/sessions")
 	r.get("/v1/sessions")

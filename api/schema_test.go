@@ -217,6 +217,7 @@ func TestFramesAreAsDescribed(t *testing.T) {
 // TestStreamsAreAsDescribed: SSE has the same frames, under their names, and a
 // silent one a ping.
 func TestStreamsAreAsDescribed(t *testing.T) {
+	t.Parallel()
 	c := newContract(t)
 	cfg := Config{}
 	cfg.Stream.Heartbeat = 20 * time.Millisecond

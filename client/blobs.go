@@ -294,7 +294,7 @@ func (c *Client) persist(ctx context.Context, op string, f func() (progress, aga
 		if !again || ctx.Err() != nil || attempt+1 >= c.retry.Attempts {
 			return fmt.Errorf("%s: %w", op, err)
 		}
-		c.log.Debug(RetryMessage, "op", op, "attempt", attempt+1, "wait", wait, "err", err)
+		c.log.Debug("request failed; trying again", "op", op, "attempt", attempt+1, "wait", wait, "err", err)
 		if cause := sleep(ctx, wait); cause != nil {
 			return fmt.Errorf("%s: %w (last: %w)", op, cause, err)
 		}

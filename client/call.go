@@ -46,7 +46,7 @@ func (c *Client) do(ctx context.Context, r *call, out any) (int, error) {
 		if !again || attempt+1 >= c.retry.Attempts {
 			return status, r.wrap(err)
 		}
-		c.log.Debug(RetryMessage, "op", r.op, "attempt", attempt+1, "wait", wait, "err", err)
+		c.log.Debug("request failed; trying again", "op", r.op, "attempt", attempt+1, "wait", wait, "err", err)
 		if cause := sleep(ctx, wait); cause != nil {
 			return status, r.wrap(fmt.Errorf("%w (last: %w)", cause, err))
 		}

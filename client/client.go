@@ -91,10 +91,6 @@ func WithRetry(l RetryLimits) Option {
 	return func(c *Client) { c.retry = l.orDefault() }
 }
 
-// RetryMessage is the message of what is logged of a request, not a tail, that
-// failed and is tried again; err says why.
-const RetryMessage = "request failed; trying again"
-
 // WithLogger sets where retries and reconnects are reported. The default is
 // nowhere.
 func WithLogger(l *slog.Logger) Option {

@@ -23,12 +23,16 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/memory"
 	"github.com/konlog/konlog/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	long.Waits()
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for a real program.
 const patience = 30 * time.Second
@@ -139,6 +143,7 @@ func exited(events []store.Event, _ string) bool {
 }
 
 func TestShellIsItsSession(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{Cols: 100, Rows: 30, By: "somebody"})
 	d.types(s, "stty size; echo $((6*7)); echo $KONLOG_SESSION\n")
@@ -166,6 +171,7 @@ func TestShellIsItsSession(t *testing.T) {
 
 // Bytes are bytes: what is no UTF-8 comes back as it was.
 func TestShellKeepsBytes(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{Command: []string{"/bin/sh", "-c", `printf 'a\377\000b\342\202'; printf '\254'`}})
 	events, screen := d.until(s, "the end", exited)
@@ -175,6 +181,7 @@ func TestShellKeepsBytes(t *testing.T) {
 }
 
 func TestShellSignal(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{Command: []string{"/bin/sh", "-c", "kill -9 $$"}})
 	events, _ := d.until(s, "the end", exited)
@@ -185,6 +192,7 @@ func TestShellSignal(t *testing.T) {
 
 // ^C and ^D are typed as they are on a keyboard.
 func TestShellControlKeys(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{})
 	d.types(s, "trap 'echo interrupted' INT; cat; echo after\n")
@@ -197,6 +205,7 @@ func TestShellControlKeys(t *testing.T) {
 }
 
 func TestShellEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	for _, end := range []string{"closed", "deleted"} {
 		t.Run(end, func(t *testing.T) {
 			d := newDesk(t, nil)
@@ -219,6 +228,7 @@ func TestShellEndsWithItsSession(t *testing.T) {
 // A program that reads nothing, into which more is typed than it may hold, ends
 // with its session all the same.
 func TestShellThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{Command: []string{"/bin/sh", "-c", "stty raw -echo; echo ready; exec sleep 3600"}})
 	d.until(s, "the program", shows("ready"))
@@ -237,6 +247,7 @@ func TestShellThatDoesNotRead(t *testing.T) {
 
 // What a shell has put into the background, deaf to its end, ends with it.
 func TestShellTakesItsJobsWithIt(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only there are they found")
 	}
@@ -276,6 +287,7 @@ func gone(t *testing.T, pid int) {
 }
 
 func TestShellIdle(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, func(c *Config) { c.Idle = 300 * time.Millisecond })
 	s := d.open(Spec{})
 	events, _ := d.until(s, "the end", exited)
@@ -285,6 +297,7 @@ func TestShellIdle(t *testing.T) {
 }
 
 func TestShellEndsWithItsKey(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	d.m.beat = 10 * time.Millisecond
 	var revoked atomic.Bool
@@ -301,6 +314,7 @@ func TestShellEndsWithItsKey(t *testing.T) {
 // A log that takes nothing for a while holds the program up, and nothing that it
 // prints is lost or twice.
 func TestShellWaitsForTheLog(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	refused := 0
 	d.log.set(func(drafts []store.Draft) error {
@@ -323,6 +337,7 @@ func TestShellWaitsForTheLog(t *testing.T) {
 
 // A program that prints without end is slowed to the rate.
 func TestShellRate(t *testing.T) {
+	t.Parallel()
 	const rate = 200 << 10
 	d := newDesk(t, func(c *Config) { c.Rate = rate })
 	began := time.Now()
@@ -336,6 +351,7 @@ func TestShellRate(t *testing.T) {
 // What a program leaves behind in the background does not keep its end from
 // being told.
 func TestShellThatLeavesAChildBehind(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{Command: []string{"/bin/sh", "-c", "trap '' HUP; sleep 60 & echo left"}})
 	events, _ := d.until(s, "the end", exited)
@@ -345,6 +361,7 @@ func TestShellThatLeavesAChildBehind(t *testing.T) {
 }
 
 func TestShellsAreBounded(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, func(c *Config) { c.Shells = 1 })
 	s := d.open(Spec{Session: "one"})
 	if _, err := d.m.Open(t.Context(), Spec{Session: "one"}); store.CodeOf(err) != store.CodeExists {
@@ -367,6 +384,7 @@ func TestShellsAreBounded(t *testing.T) {
 }
 
 func TestShellRefusals(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	if _, _, err := d.log.CreateSession(t.Context(), "chat", store.SessionSpec{}); err != nil {
 		t.Fatal(err)
@@ -408,6 +426,7 @@ func TestShellRefusals(t *testing.T) {
 
 // The shells of a server that was killed are told to be over when it is back.
 func TestRecover(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	start := store.Draft{Type: store.TypeTerminalStart, Data: []byte(`{}`)}
 	for id, drafts := range map[string][]store.Draft{
@@ -450,6 +469,7 @@ func TestRecover(t *testing.T) {
 }
 
 func TestCloseEndsShells(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, nil)
 	s := d.open(Spec{Command: []string{"/bin/sh", "-c", "trap '' HUP TERM; echo deaf; while :; do sleep 1; done"}})
 	d.until(s, "the trap", shows("deaf"))

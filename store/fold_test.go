@@ -13,6 +13,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -501,7 +502,7 @@ func randomLog(rnd *rand.Rand, n int) []store.Event {
 
 func TestP12_RandomLogs(t *testing.T) {
 	rounds := 150
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 50
 	}
 	for seed := range uint64(rounds) {

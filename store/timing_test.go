@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -168,7 +169,7 @@ func checkSums(t *testing.T, turn *store.Turn, m store.Timing) {
 
 func TestTimingAgainstTheReference(t *testing.T) {
 	rounds := uint64(2000)
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 300
 	}
 	for seed := range rounds {

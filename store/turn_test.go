@@ -12,6 +12,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -346,7 +347,7 @@ func stored(t *testing.T, turn *store.Turn) []byte {
 // been, and a clone goes on by itself.
 func TestTurnRoundTripsAtEveryPoint(t *testing.T) {
 	rounds := uint64(60)
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 10
 	}
 	for seed := range rounds {
@@ -514,7 +515,7 @@ func turnText(log []store.Event) string {
 
 func TestTurnTextAgainstTheReference(t *testing.T) {
 	rounds := uint64(2000)
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 300
 	}
 	for seed := range rounds {

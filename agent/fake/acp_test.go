@@ -223,7 +223,7 @@ func TestACP_Processes(t *testing.T) {
 // reads agents' lines, one turn for each prompt, each with one end.
 func TestMapper_OneEnd(t *testing.T) {
 	rec := readRecording(t, duplexFile)
-	for at := range rec.Lines() {
+	for at := 0; at < len(rec.Lines()); at += stride() {
 		synctest.Test(t, func(t *testing.T) {
 			h := &claudeHost{host: play(t, rec, Options{GapMax: GapMaxDefault}), prompts: 3}
 			m := agent.NewMapper(agent.MapperOptions{Format: agent.FormatClaude})

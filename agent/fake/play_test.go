@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/konlog/konlog/internal/long"
 )
 
 const recordings = "../../testdata/recordings"
@@ -275,9 +277,17 @@ func (c *claudeHost) hear(line []byte) {
 
 // TestStop_AtEveryPoint interrupts after every line that there is: every turn
 // ends once, the prompts go on, and the interrupt is answered once.
+// stride is how far apart the lines are of which each is tried.
+func stride() int {
+	if long.Wanted() {
+		return 1
+	}
+	return 7
+}
+
 func TestStop_AtEveryPoint(t *testing.T) {
 	rec := readRecording(t, duplexFile)
-	for at := range rec.Lines() {
+	for at := 0; at < len(rec.Lines()); at += stride() {
 		synctest.Test(t, func(t *testing.T) {
 			h := &claudeHost{host: play(t, rec, Options{GapMax: GapMaxDefault}), prompts: 3}
 			h.prompt()

@@ -14,10 +14,16 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/agent"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/memory"
 	"github.com/konlog/konlog/stream"
 )
+
+func TestMain(m *testing.M) {
+	long.Waits()
+	os.Exit(m.Run())
+}
 
 // stage is a log in memory, and what its runners start instead of processes.
 type stage struct {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/memory"
 )
@@ -154,7 +155,7 @@ func (m *sendModel) check() {
 // order, and each turn's events together.
 func TestSenderModel(t *testing.T) {
 	rounds := 20
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 6
 	}
 	for seed := range rounds {

@@ -288,6 +288,7 @@ func holes(n int) string {
 
 // However a stream with ids is broken off, everything comes once and in order.
 func TestUpstreamGoesOn(t *testing.T) {
+	t.Parallel()
 	type stream struct {
 		text string
 		from int // fewer blocks than these may have no id to go on from

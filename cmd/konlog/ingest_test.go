@@ -19,6 +19,7 @@ import (
 	"github.com/konlog/konlog/agent"
 	"github.com/konlog/konlog/api"
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -118,9 +119,7 @@ func TestIngestedRecordingsComeBackByteForByte(t *testing.T) {
 // one, and than what anybody does.
 func TestIngestOfLongLines(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("100 MiB")
-	}
+	long.Only(t)
 	cl, url := startTestServerAt(t)
 	text := func(n int) string { return strings.Repeat(`word \u00e9 <&> `, n/15) }
 	lines := []string{

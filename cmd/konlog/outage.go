@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/konlog/konlog/client"
 	"github.com/konlog/konlog/store"
 )
 
@@ -23,22 +22,22 @@ type outage struct {
 // Enabled wants all that the client reports.
 func (o *outage) Enabled(context.Context, slog.Level) bool { return true }
 
-// Handle tells of the first failure of a request. That a reader lost its
-// connection is told by the reader.
+// Handle tells of the first failure of a request, which has an op. That a reader
+// lost its connection is told by the reader.
 func (o *outage) Handle(_ context.Context, r slog.Record) error {
-	if r.Message != client.RetryMessage {
-		return nil
-	}
-	reason := ""
+	reason, request := "", false
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "err" {
+		switch a.Key {
+		case "err":
 			reason = a.Value.String()
+		case "op":
+			request = true
 		}
 		return true
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.told {
+	if o.told || !request {
 		return nil
 	}
 	o.told = true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/konlog/konlog/agent"
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 )
 
 // startTestServer runs a whole server on a temporary directory.
@@ -148,9 +149,7 @@ func differAt(a, b []byte) int {
 // TestDemo runs the demo as a newcomer does, but for its pace.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes as long as the demo")
-	}
+	long.Only(t)
 	var out bytes.Buffer
 	a := &app{stdin: bytes.NewReader(nil), stdout: &out, stderr: &out, env: lookup(nil)}
 	if code := a.run(t.Context(), []string{"demo"}); code != exitOK {

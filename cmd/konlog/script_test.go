@@ -14,9 +14,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/konlog/konlog/internal/long"
 )
 
 func TestMain(m *testing.M) {
+	long.Waits()
 	time.Local = time.UTC // what is printed for people is compared
 	testscript.Main(m, map[string]func(){"konlog": main})
 }

@@ -312,6 +312,7 @@ func checkRedirects(t *testing.T, plain, secure string, names []string) {
 
 // TestServeReload: a running server takes a new certificate by itself.
 func TestServeReload(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writePair(t, cert, key, time.Now().Add(20*24*time.Hour), "one.test")
@@ -342,6 +343,7 @@ func TestServeReload(t *testing.T) {
 func TestACME(t *testing.T) {
 	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
 		t.Run(challenge, func(t *testing.T) {
+			t.Parallel()
 			a := newAuthority(t, challenge)
 			dir := t.TempDir()
 			roots := filepath.Join(dir, "ca.pem")

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/konlog/konlog/internal/long"
 )
 
 func TestBucketsHoldTheirValues(t *testing.T) {
@@ -157,9 +159,7 @@ func TestLayoutHasAllEvents(t *testing.T) {
 // The whole path against the real program: every scenario runs, gives figures
 // and leaves nothing behind.
 func TestQuickRunEndToEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds and loads the real program")
-	}
+	long.Only(t)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "konlog")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/konlog").CombinedOutput(); err != nil {

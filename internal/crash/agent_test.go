@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -42,9 +43,7 @@ const agentRecording = "../../testdata/recordings/claude-code-duplex-4turns.json
 // process of the agent printed the log has a beginning without a hole, every
 // line once; every turn ends once; no prompt is run twice; no process is left.
 func TestAgents_KillEverything(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills real processes repeatedly")
-	}
+	long.Only(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("looks for processes in /proc")
 	}

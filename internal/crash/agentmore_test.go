@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -22,9 +23,7 @@ const servedRounds = 3
 // TestAgents_KillTheirServer does the same where the server itself runs the
 // agents: with it die their runners.
 func TestAgents_KillTheirServer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills real processes repeatedly")
-	}
+	long.Only(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("looks for processes in /proc")
 	}
@@ -59,9 +58,7 @@ func TestAgents_KillTheirServer(t *testing.T) {
 // its session, and lets the first go on: it ends, with its agent, and the log
 // has nothing of it after the other's beginning.
 func TestAgents_StaleRunner(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts real processes")
-	}
+	long.Only(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("looks for processes in /proc")
 	}

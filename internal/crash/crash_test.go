@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -37,10 +38,8 @@ const (
 // none reused), I4 (what a reader saw stays) and P14 (a retried request is
 // stored once) on the real binary.
 func TestI1_KillNine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills a real server repeatedly")
-	}
-	rounds, seed := fromEnv(t, "KONLOG_CRASH_ROUNDS", roundsDefault), fromEnv(t, "KONLOG_CRASH_SEED", time.Now().UnixNano())
+	t.Parallel() // it waits most of the time
+	rounds, seed := fromEnv(t, "KONLOG_CRASH_ROUNDS", quick(roundsDefault)), fromEnv(t, "KONLOG_CRASH_SEED", time.Now().UnixNano())
 	t.Logf("KONLOG_CRASH_SEED=%d KONLOG_CRASH_ROUNDS=%d", seed, rounds)
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	s := newServer(t)
@@ -68,6 +67,14 @@ func TestI1_KillNine(t *testing.T) {
 	w.stopReaders(logs)
 	w.check(t, logs)
 	s.terminate(t)
+}
+
+// quick is how many rounds there are of a few, where tests are not to take long.
+func quick(rounds int64) int64 {
+	if long.Wanted() {
+		return rounds
+	}
+	return rounds / 2
 }
 
 func fromEnv(t *testing.T, name string, fallback int64) int64 {

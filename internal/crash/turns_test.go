@@ -41,10 +41,8 @@ type device struct {
 // in, there is one end, one answer and one prompt in the end, and the tables
 // say what the log says (I8).
 func TestP7_I10_KillNineInEveryState(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills a real server repeatedly")
-	}
-	rounds, seed := fromEnv(t, "KONLOG_CRASH_ROUNDS", turnRounds), fromEnv(t, "KONLOG_CRASH_SEED", time.Now().UnixNano())
+	t.Parallel()
+	rounds, seed := fromEnv(t, "KONLOG_CRASH_ROUNDS", quick(turnRounds)), fromEnv(t, "KONLOG_CRASH_SEED", time.Now().UnixNano())
 	t.Logf("KONLOG_CRASH_SEED=%d KONLOG_CRASH_ROUNDS=%d", seed, rounds)
 	random := rand.New(rand.NewPCG(uint64(seed), 2))
 	s := newServer(t)

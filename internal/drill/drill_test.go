@@ -149,9 +149,6 @@ func (d *loss) prepare() {
 
 // TestRestoreDrill loses a server's data under load and gets it back.
 func TestRestoreDrill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills real servers")
-	}
 	for _, how := range []struct {
 		name string
 		take func(*loss) (comeBack func())

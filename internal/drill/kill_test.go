@@ -55,9 +55,6 @@ func killAt(t *testing.T, after time.Duration, args ...string) (over bool) {
 // is killed leaves nothing under its name, and the next one is made all the
 // same.
 func TestKilledBackupAndRestore(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills real programs")
-	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 5))

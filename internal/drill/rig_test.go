@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -44,13 +45,11 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	if os.Getenv("KONLOG_LONG") == "" {
-		fmt.Println("left out: KONLOG_LONG=1 runs it, as test.sh does")
-		return
-	}
-	code := m.Run()
-	if binary, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(binary)) // in the directory for what may be left behind
+	code := long.Main(m)
+	if long.Wanted() {
+		if binary, err := program(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(binary)) // in the directory for what may be left behind
+		}
 	}
 	os.Exit(code)
 }

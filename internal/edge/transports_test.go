@@ -19,6 +19,7 @@ import (
 
 	"github.com/konlog/konlog/api"
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sse"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/stream"
@@ -350,9 +351,7 @@ const (
 // TestSilenceBehindProxy: heartbeats keep what says nothing open for longer
 // than the proxy waits, and it does wait no longer: without them it cuts.
 func TestSilenceBehindProxy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for a proxy's patience to end")
-	}
+	long.Only(t)
 	eachProxy(t, func(t *testing.T, k kind) {
 		t.Run("Heartbeats", func(t *testing.T) {
 			r := newRig(t, api.Config{Stream: stream.Config{Heartbeat: beatShort}})

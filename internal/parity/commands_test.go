@@ -43,6 +43,7 @@ var deviceWires = []string{"ws", "many-ws", "sse", "poll"}
 // of them again until its outcome is known. In the end all of it is in the log
 // once, everybody was told the same, and what they read is the log.
 func TestP7_I10_CommandsThroughABadNetwork(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	seed := seedFromEnv(t)
 	r := newRig(t, sqlite.Options{CacheBytes: 1 << 20}, quick())
 	proxy, err := faultproxy.New(r.addr, int64(seed), faultproxy.Faults{})

@@ -29,6 +29,7 @@ const (
 // a bad network, over transports that change, while sessions go on and each
 // device marks what it has seen. What they show in the end is the inbox.
 func TestI10_TwoDevicesShowTheSameBadges(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	seed := seedFromEnv(t)
 	r := newRig(t, sqlite.Options{CacheBytes: 1 << 20}, quick())
 	proxy, err := faultproxy.New(r.addr, int64(seed), faultproxy.Faults{})
@@ -86,7 +87,7 @@ func TestI10_TwoDevicesShowTheSameBadges(t *testing.T) {
 	}
 	s := proxy.Stats()
 	t.Logf("%d events in the feed, %d connections, faults %+v\n%s", last, one.connections+other.connections, s, want)
-	if s.Closes+s.Resets < 5 || one.connections < 3 || other.connections < 3 || want == "" {
+	if s.Closes+s.Resets == 0 || one.connections <= leavesOf || other.connections <= leavesOf || want == "" {
 		t.Error("the network was too good, or the inbox is empty: this proves nothing")
 	}
 }
@@ -178,6 +179,12 @@ func (b *badge) String() string {
 	return fmt.Sprint(reasons, b.mark, slices.Sorted(maps.Keys(b.questions)), shown)
 }
 
+// How often a device leaves by itself, and after how many events.
+const (
+	leavesOf    = 3
+	leavesEvery = 50
+)
+
 // badges is a device that follows the feed.
 type badges struct {
 	at          place
@@ -228,6 +235,9 @@ func (b *badges) connection(ctx context.Context, h *http.Client, base string, en
 			}
 			if err := b.take(f.body); err != nil {
 				return fmt.Errorf("%w: %w", errBroken, err)
+			}
+			if b.connections <= leavesOf && b.at.after >= leavesEvery*int64(b.connections) {
+				return nil // by itself, however good the network is
 			}
 		}
 		if at := end(); at >= 0 && b.at.after >= at {

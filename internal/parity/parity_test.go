@@ -49,6 +49,7 @@ func quick() api.Config {
 // TestP3_P4_I9_Parity lets producers and readers of every kind work through a
 // bad network, and holds what each reader got against the log, byte by byte.
 func TestP3_P4_I9_Parity(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	seed := seedFromEnv(t)
 	r := newRig(t, sqlite.Options{CacheBytes: 1 << 20}, quick())
 	proxy, err := faultproxy.New(r.addr, int64(seed), faultproxy.Faults{})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/konlog/konlog/api"
 	"github.com/konlog/konlog/client"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
 	"github.com/konlog/konlog/stream"
@@ -44,9 +45,7 @@ const (
 // hold a bounded batch for each and not what they missed, and when they go on,
 // some of them after the server has cut them, each gets every event once.
 func TestP5_I7_SlowReaders(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes ten seconds")
-	}
+	long.Only(t)
 	stopped := slowFor
 	if os.Getenv("KONLOG_SLOW_FULL") != "" {
 		stopped = slowFull

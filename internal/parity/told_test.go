@@ -125,6 +125,7 @@ func TestP6_RetentionIsTold(t *testing.T) {
 // TestP6_RetentionIsToldInMidStream takes events away under readers that are
 // connected and have stopped reading.
 func TestP6_RetentionIsToldInMidStream(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	cfg := quick()
 	cfg.Stream.WriteTimeout = 20 * time.Second
 	cfg.Stream.SilenceMax = 20 * time.Second

@@ -30,9 +30,6 @@ const (
 // program is an agent's file; without it the test is skipped.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs real agents")
-	}
 	folder := os.Getenv(programsEnv)
 	if folder == "" {
 		t.Skipf("%s is not set: `npm ci` in internal/realagents, then %s=$PWD/node_modules/.bin", programsEnv, programsEnv)

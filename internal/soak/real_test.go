@@ -36,9 +36,6 @@ const (
 // was acknowledged is lost, no reader misses or repeats anything, and memory and
 // descriptors are flat.
 func TestSoak_Real(t *testing.T) {
-	if testing.Short() {
-		t.Skip("minutes of load")
-	}
 	total := realDefault
 	if text := os.Getenv("KONLOG_SOAK"); text != "" {
 		d, err := time.ParseDuration(text)

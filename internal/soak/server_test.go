@@ -20,6 +20,7 @@ import (
 
 	"github.com/konlog/konlog/api"
 	"github.com/konlog/konlog/internal/faultvfs"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store/sqlite"
 	"github.com/konlog/konlog/stream"
 )
@@ -39,11 +40,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if os.Getenv("KONLOG_LONG") == "" {
-		fmt.Println("left out: KONLOG_LONG=1 runs it, as test.sh does")
-		return
-	}
-	os.Exit(m.Run())
+	os.Exit(long.Main(m))
 }
 
 // serve runs until SIGTERM, and does what its standard input says: "full",

@@ -33,9 +33,6 @@ const (
 // virtual time: heartbeats, leases, long-polls, retries and restarts all come as
 // they do in a day.
 func TestSoak_VirtualDay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hours of load, in virtual time")
-	}
 	hours := virtualDefault
 	if text := os.Getenv("KONLOG_SOAK_HOURS"); text != "" {
 		n, err := strconv.Atoi(text)

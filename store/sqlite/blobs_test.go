@@ -91,6 +91,7 @@ func readBlob(t *testing.T, l *sqlite.Log, hash string) []byte {
 // last one and the answer. The next process finds all of the blob or nothing,
 // removes what is left over, and takes the content again.
 func TestBlobCrashInUpload(t *testing.T) {
+	t.Parallel()
 	const c = store.BlobChunkBytes
 	for _, cut := range []int{0, 1, c, 2*c + 5, 3 * c} {
 		content, hash := blobContent(3 * c)
@@ -145,6 +146,7 @@ func awaitRows(t *testing.T, dir, table string, want int64) {
 
 // TestBlobRefusedUploadLeavesNothing looks into the tables.
 func TestBlobRefusedUploadLeavesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openLog(t, dir, sqlite.Options{})
 	content, _ := blobContent(40 * store.BlobChunkBytes)
@@ -167,6 +169,7 @@ func TestBlobRefusedUploadLeavesNothing(t *testing.T) {
 
 // TestBlobSweepShrinksTheFile gives the space of swept blobs back to the disk.
 func TestBlobSweepShrinksTheFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var age atomic.Int64 // the engine's own goroutines look at the clock, too
 	l := openLog(t, dir, sqlite.Options{Now: func() time.Time { return time.UnixMilli(1e12 + age.Load()) }})
@@ -191,6 +194,7 @@ func TestBlobSweepShrinksTheFile(t *testing.T) {
 
 // TestBlobReferencesOfDeletedSessionsGo looks into the table of references.
 func TestBlobReferencesOfDeletedSessionsGo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openLog(t, dir, sqlite.Options{})
 	var refs []string
@@ -216,6 +220,7 @@ func TestBlobReferencesOfDeletedSessionsGo(t *testing.T) {
 }
 
 func TestBackupHoldsBlobs(t *testing.T) {
+	t.Parallel()
 	dir, restored := t.TempDir(), t.TempDir()
 	l := openLog(t, dir, sqlite.Options{})
 	content, hash := blobContent(2*store.BlobChunkBytes + 3)
@@ -241,6 +246,7 @@ func TestBackupHoldsBlobs(t *testing.T) {
 }
 
 func TestVerifyFindsDamagedBlobs(t *testing.T) {
+	t.Parallel()
 	for damage, want := range map[string]string{
 		`UPDATE blob_chunks SET data = CAST(replace(CAST(data AS TEXT), 'konlog', 'golnok') AS BLOB) WHERE seq = 1`: "the content has the hash",
 		`DELETE FROM blob_chunks WHERE seq = 0`:                       "pieces 0 to 0 are missing",

@@ -10,6 +10,7 @@ import (
 // TestBlobsStayWhileAForkIsMade: the references that a fork has copied so far
 // hang on a number that looks deleted, and its source may lose its own.
 func TestBlobsStayWhileAForkIsMade(t *testing.T) {
+	t.Parallel()
 	var age atomic.Int64 // the engine's own goroutines look at the clock, too
 	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true, Now: func() time.Time { return time.UnixMilli(1e12 + age.Load()) }})
 	if err != nil {
@@ -33,6 +34,7 @@ func TestBlobsStayWhileAForkIsMade(t *testing.T) {
 // TestUploadNumbersAreNotGivenTwice: a transaction that failed takes the row
 // of an upload with it while the upload still runs.
 func TestUploadNumbersAreNotGivenTwice(t *testing.T) {
+	t.Parallel()
 	var u uploads
 	first := u.begin(4)
 	if second := u.begin(4); first != 5 || second != 6 || !u.has(5) || !u.has(6) {

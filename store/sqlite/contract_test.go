@@ -3,8 +3,10 @@ package sqlite_test
 import (
 	"context"
 	"flag"
+	"os"
 	"testing"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
 	"github.com/konlog/konlog/store/storetest"
@@ -23,16 +25,22 @@ func engine(cacheBytes int64) storetest.Engine {
 	}}
 }
 
+func TestMain(m *testing.M) {
+	long.Waits()
+	os.Exit(m.Run())
+}
+
 func TestContract(t *testing.T) {
-	t.Run("cached", func(t *testing.T) { storetest.Run(t, engine(0)) })
-	t.Run("small cache", func(t *testing.T) { storetest.Run(t, engine(4000)) })
-	t.Run("no cache", func(t *testing.T) { storetest.Run(t, engine(-1)) })
+	t.Parallel()
+	t.Run("small cache", func(t *testing.T) { storetest.Run(t, engine(4000)) }) // which it is read with and past
+	t.Run("cached", func(t *testing.T) { long.Only(t); storetest.Run(t, engine(0)) })
+	t.Run("no cache", func(t *testing.T) { long.Only(t); storetest.Run(t, engine(-1)) })
 }
 
 // TestI8_Model holds the engine against the reference over random operations:
 // the same log gives the same sessions, pages and refusals.
 func TestI8_Model(t *testing.T) {
-	if sqlite.RaceEnabled { // which is an order of magnitude slower, and looks for something else
+	if sqlite.RaceEnabled || !long.Wanted() { // the detector is an order of magnitude slower, and looks for something else
 		checks := flag.Lookup("rapid.checks")
 		usual := checks.Value.String()
 		_ = checks.Value.Set("20")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
@@ -164,8 +165,9 @@ func randomDraft(r *rand.Rand, n int) store.Draft {
 // TestDerivedOnce holds the index after random appends, restarts and sessions
 // that are made again against one that is made of the logs at once.
 func TestDerivedOnce(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(6)
-	if RaceEnabled {
+	if RaceEnabled || !long.Wanted() {
 		seeds = 2
 	}
 	for seed := range seeds {
@@ -209,6 +211,7 @@ func TestDerivedOnce(t *testing.T) {
 // TestDerivedBacklog indexes what is there when the index is not, as in a
 // database from before there was one.
 func TestDerivedBacklog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	var sessions []string
@@ -242,6 +245,7 @@ func TestDerivedBacklog(t *testing.T) {
 // TestDeriveForgetsWhatItWasToVisit fills the set of noted sessions: what has
 // no place in it is found by looking.
 func TestDeriveForgetsWhatItWasToVisit(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	settled(t, l)
 	d := &l.derive
@@ -260,6 +264,7 @@ func TestDeriveForgetsWhatItWasToVisit(t *testing.T) {
 // TestDeriveSteps wants each step to be called for each turn_end with what came
 // since the one before, and again when that could not be noted.
 func TestDeriveSteps(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	settled(t, l)
@@ -318,6 +323,7 @@ func TestDeriveSteps(t *testing.T) {
 
 // TestRedactedWordsLeaveTheDisk looks for a redacted word in the files.
 func TestRedactedWordsLeaveTheDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	const secret = "qzxvsecretpassphrasewkj" // nothing else begins so, so that the index has it whole but for its first letters
@@ -384,6 +390,7 @@ func (l *Log) purging(t testing.TB) (is bool) {
 // TestRedactionVoidsWhatWasRead redacts between the loop's reading of an event
 // and its writing of the document.
 func TestRedactionVoidsWhatWasRead(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	put(t, l, "s", event("text_delta", "", "{'text':'secret','block':1}"), event("text", "", "{'text':'apple'}"))
 	settled(t, l)
@@ -410,6 +417,7 @@ func TestRedactionVoidsWhatWasRead(t *testing.T) {
 // TestDamagedIndexHarmsNoAppend breaks the index: what hangs on it stops, and
 // nothing else.
 func TestDamagedIndexHarmsNoAppend(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	for i := range 50 {
 		put(t, l, "s", event("text", "", fmt.Sprintf("{'text':'apple %d'}", i)))
@@ -439,6 +447,7 @@ func TestDamagedIndexHarmsNoAppend(t *testing.T) {
 
 // TestRetentionTrimsTheIndex wants the documents of events that went to go.
 func TestRetentionTrimsTheIndex(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	for i := range 300 {

@@ -101,6 +101,7 @@ var diskFaults = []struct {
 // and when it takes writes again the engine finds out by itself; nothing is
 // torn, lost or doubled.
 func TestP16_DiskFull(t *testing.T) {
+	t.Parallel()
 	for _, c := range diskFaults {
 		for name, cache := range map[string]int64{"cache": 0, "no cache": -1} {
 			t.Run(c.name+", "+name, func(t *testing.T) {
@@ -240,11 +241,13 @@ func follow(t *testing.T, l *sqlite.Log, session string, wake chan struct{}, n i
 // A checkpoint that fails costs nothing but space: the write-ahead log keeps
 // it all, appends go on, and the next checkpoint makes it good.
 func TestP16_CheckpointFails(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []faultvfs.Fault{
 		{Ops: faultvfs.OpWrite, Code: faultvfs.Full, File: ".db", After: 100, Short: true},
 		{Ops: faultvfs.OpSync, Code: faultvfs.SyncError, File: ".db"},
 	} {
 		t.Run(fmt.Sprint(fault.Code), func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			v := newVFS(t)
 			l, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{VFS: v.Name()})
 			if err != nil {
@@ -286,6 +289,7 @@ func TestP16_CheckpointFails(t *testing.T) {
 
 // A server that is started while the disk is full serves what it has.
 func TestP16_OpenOnFullDisk(t *testing.T) {
+	t.Parallel()
 	v := newVFS(t)
 	dir := t.TempDir()
 	o := sqlite.Options{VFS: v.Name()}
@@ -320,8 +324,10 @@ func TestP16_OpenOnFullDisk(t *testing.T) {
 // What a refused transaction folded is forgotten with it: the turn says what
 // the log says, and the end that was refused can be sent again.
 func TestP16_RefusedEventsLeaveTheFolds(t *testing.T) {
+	t.Parallel()
 	for _, c := range diskFaults {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			v := newVFS(t)
 			l, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{VFS: v.Name()})
 			if err != nil {

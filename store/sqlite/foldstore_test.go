@@ -108,6 +108,7 @@ func raws(tb testing.TB, l *Log) []store.Event {
 // P12: a stored fold is the fold of its range, byte for byte, and a page is
 // made of stored folds and of the log between them.
 func TestP12_StoredFolds(t *testing.T) {
+	t.Parallel()
 	l := foldLog(t, 3, 600)
 	raw := raws(t, l)
 	turn := int64(len(raw) / 3)
@@ -148,6 +149,7 @@ func TestP12_StoredFolds(t *testing.T) {
 // Whatever the limits, the cursor and what is stored, pages are whole and in
 // order.
 func TestStoredFoldsAndLimits(t *testing.T) {
+	t.Parallel()
 	l := foldLog(t, 3, 1500)
 	raw := raws(t, l)
 	turn := int64(len(raw) / 3)
@@ -196,6 +198,7 @@ func TestStoredFoldsAndLimits(t *testing.T) {
 
 // What goes out of the log goes out of the folds, in the same transaction.
 func TestStoredFoldsGoWithTheirEvents(t *testing.T) {
+	t.Parallel()
 	t.Run("retention", func(t *testing.T) {
 		l := foldLog(t, 2, 1000)
 		head := int64(len(raws(t, l)))
@@ -251,6 +254,7 @@ func TestStoredFoldsGoWithTheirEvents(t *testing.T) {
 
 // A fold that was begun before something was dropped must not be stored after.
 func TestFoldOfWhatIsGoneIsNotStored(t *testing.T) {
+	t.Parallel()
 	l := foldLog(t, 1, 500)
 	row := foldRow{}
 	err := l.queue.do(t.Context(), 0, 0, func(t *txn) error {
@@ -281,6 +285,7 @@ func TestFoldOfWhatIsGoneIsNotStored(t *testing.T) {
 
 // The end of a turn is when its fold is made.
 func TestTurnEndStoresItsFold(t *testing.T) {
+	t.Parallel()
 	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
@@ -307,6 +312,7 @@ func TestTurnEndStoresItsFold(t *testing.T) {
 }
 
 func TestStoreFoldPasses(t *testing.T) {
+	t.Parallel()
 	l := foldLog(t, 1, 300)
 	for name, err := range map[string]error{
 		"no session":     l.storeFold(t.Context(), "none", 1, 1000),
@@ -331,6 +337,7 @@ func TestStoreFoldPasses(t *testing.T) {
 
 // A damaged fold costs a reader nothing but time.
 func TestDamagedFoldIsReadFromTheLog(t *testing.T) {
+	t.Parallel()
 	l := foldLog(t, 1, 1000)
 	_, want := readAll(t, l, store.Query{Fold: true})
 	for _, damage := range []string{`data = x''`, `data = x'02'`, `data = substr(data, 1, length(data) / 2)`, `data = zeroblob(100)`, `last = last - 1`, `events = 100000`} {

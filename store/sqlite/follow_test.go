@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/internal/faultvfs"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
@@ -134,6 +135,7 @@ func soundCopy(t *testing.T, file string) Report {
 // step, and is the database page for page once nothing changes any more.
 // The log begins anew often, so that a frame which was not noted is missed.
 func TestCopyFollowsEveryPage(t *testing.T) {
+	t.Parallel()
 	t.Run("log cut back", func(t *testing.T) {
 		followEveryPage(t, Options{NoSync: true, walBytes: 1 << 20, walPause: time.Minute})
 	})
@@ -179,7 +181,7 @@ func followEveryPage(t *testing.T, o Options) {
 	}
 	defer func() { _ = kept.Close() }()
 	rounds, salts := 20, map[[walSaltBytes]byte]bool{}
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 10
 	}
 	for range rounds {
@@ -233,7 +235,7 @@ func followEveryPage(t *testing.T, o Options) {
 		t.Errorf("the file of %d pages: %v, %v", kept.pages(t), info.Size(), err)
 	}
 	t.Logf("%d steps, the log began anew %d times", c.n, len(salts)-1)
-	if len(salts) < 3 && !testing.Short() {
+	if len(salts) < 3 && long.Wanted() {
 		t.Error("the log hardly began anew: the test does not do what it says")
 	}
 }
@@ -241,6 +243,7 @@ func followEveryPage(t *testing.T, o Options) {
 // A follower that was away is brought up to date by hashes: what it has is not
 // sent again.
 func TestCopyAfterARestartTakesOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l, err := Open(t.Context(), dir, Options{NoSync: true})
 	if err != nil {
@@ -315,6 +318,7 @@ func (f *failingSource) CopyPages(ctx context.Context, r store.CopyRequest) (*st
 // Whatever breaks a Sync off, the copy stays what it was: sound, and of the
 // moment before. A power loss finds it before or after, too.
 func TestCopyIsNeverTorn(t *testing.T) {
+	t.Parallel()
 	v, err := faultvfs.New()
 	if err != nil {
 		t.Fatal(err)
@@ -347,7 +351,7 @@ func TestCopyIsNeverTorn(t *testing.T) {
 	}
 	defer func() { _ = cp.Close() }()
 	rounds, crashes := 4, 0
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 2
 	}
 	for round := range rounds {
@@ -409,6 +413,7 @@ func TestCopyIsNeverTorn(t *testing.T) {
 // Each time that a copy is opened as a database, all its sessions begin a new
 // epoch, also the second time that the same copy is put back.
 func TestCopiesBeginNewEpochs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l, err := Open(t.Context(), dir, Options{})
 	if err != nil {
@@ -479,6 +484,7 @@ func TestCopiesBeginNewEpochs(t *testing.T) {
 
 // Nobody writes to the page where SQLite takes its locks.
 func TestLockPageIsLeftOut(t *testing.T) {
+	t.Parallel()
 	pages, next := pageRange(lockPage-1, 3, lockPage+10)
 	if fmt.Sprint(pages, next) != fmt.Sprintf("[%d %d] %d", lockPage-1, lockPage+1, lockPage+2) {
 		t.Errorf("got %v and then %d", pages, next)
@@ -494,6 +500,7 @@ func TestLockPageIsLeftOut(t *testing.T) {
 // What stands behind the last commit of the log was rolled back, and other
 // pages come to stand there: it is looked at again.
 func TestChangesBehindTheLastCommit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(frames ...[2]uint32) { // page, size after commit
 		log := make([]byte, walHeaderBytes, walHeaderBytes+len(frames)*(frameBytes+pageBytes))

@@ -83,6 +83,7 @@ func longSession(t *testing.T, l *Log, session string, n int) {
 // A process that dies in the middle of a fork leaves rows of a number that no
 // session has, and the next one removes them.
 func TestForkCrashLeavesNothing(t *testing.T) {
+	t.Parallel()
 	for chunks := range 4 {
 		dir := t.TempDir()
 		l := openDerive(t, dir)
@@ -114,6 +115,7 @@ func TestForkCrashLeavesNothing(t *testing.T) {
 // The janitor leaves a fork alone that is being made, and takes one that was
 // given up.
 func TestForkAndJanitor(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	longSession(t, l, "s", 1200)
@@ -148,6 +150,7 @@ func TestForkAndJanitor(t *testing.T) {
 // What is redacted in the source while it is copied is redacted in the fork,
 // whatever part of it was copied already.
 func TestForkAndRedaction(t *testing.T) {
+	t.Parallel()
 	for _, chunks := range []int{0, 1, 2, 5} {
 		dir := t.TempDir()
 		l := openDerive(t, dir)
@@ -176,6 +179,7 @@ func TestForkAndRedaction(t *testing.T) {
 
 // It may be redacted also between the fold and the last transaction.
 func TestForkFoldsAgainAfterARedaction(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	put(t, l, "s", store.Draft{Type: store.TypePrompt, Turn: "t", Data: []byte(`{"text":"` + secretWord + `"}`)})
@@ -197,6 +201,7 @@ func TestForkFoldsAgainAfterARedaction(t *testing.T) {
 // Retention may take from below what is still to be copied: the fork then
 // begins where the copy does.
 func TestForkAndRetention(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	longSession(t, l, "s", 1200)
@@ -227,6 +232,7 @@ func TestForkAndRetention(t *testing.T) {
 
 // A source that is deleted while it is copied has no fork.
 func TestForkOfADeletedSource(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	longSession(t, l, "s", 1200)
@@ -249,6 +255,7 @@ func TestForkOfADeletedSource(t *testing.T) {
 
 // The name may be taken while the fork is made: who came first has it.
 func TestForkIsTooLate(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	longSession(t, l, "s", 10)
@@ -266,6 +273,7 @@ func TestForkIsTooLate(t *testing.T) {
 // A fork has its source's chain up to where they part, and what follows from
 // its log is what is stored of it.
 func TestForkIsSoundAndSealed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	ctx := context.Background()

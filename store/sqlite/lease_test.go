@@ -11,6 +11,7 @@ import (
 // A producer that falls silent loses its turn when its lease has passed, not
 // before, without anybody asking; what it appends, and a touch, renew it.
 func TestP7_LeaseExpiresByItself(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan int64, 1)
 		begin := time.Now()
@@ -55,6 +56,7 @@ func TestP7_LeaseExpiresByItself(t *testing.T) {
 
 // Two leases: the shorter one, which came later, is not overslept.
 func TestLaterLeaseMayEndEarlier(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		ended := make(chan struct{})
@@ -83,6 +85,7 @@ func TestLaterLeaseMayEndEarlier(t *testing.T) {
 // An append may come between the look for silent turns and the transaction
 // that ends them: then the turn is not silent.
 func TestRenewedLeaseIsNotEnded(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true, LeasesByHand: true, Now: func() time.Time { return now }})
 	if err != nil {
@@ -102,6 +105,7 @@ func TestRenewedLeaseIsNotEnded(t *testing.T) {
 // The keeper must not lose a turn that was renewed between its look and its
 // transaction: nobody would end it when it does fall silent.
 func TestRenewedLeaseIsKeptInMind(t *testing.T) {
+	t.Parallel()
 	begin := time.Now()
 	now := begin
 	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true, LeasesByHand: true, Now: func() time.Time { return now }})

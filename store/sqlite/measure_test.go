@@ -11,6 +11,7 @@ import (
 
 // What is counted of one append, of a batch of it, and of a checkpoint.
 func TestMeasures(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	l, err := Open(ctx, t.TempDir(), Options{})
 	if err != nil {
@@ -66,6 +67,7 @@ func TestMeasures(t *testing.T) {
 
 // A transaction of which nothing is stored is counted as failed, and no commit.
 func TestMeasuresOfAFailure(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	l, err := Open(ctx, t.TempDir(), Options{})
 	if err != nil {

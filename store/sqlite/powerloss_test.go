@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/internal/faultvfs"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
 )
@@ -442,7 +443,7 @@ func skipUnderRace(t *testing.T) {
 // before, and expects that nothing that anybody was told is ever gone.
 func survive(t *testing.T, lives, images int, trouble func(*faultvfs.VFS, *rand.Rand)) {
 	t.Helper()
-	if testing.Short() {
+	if !long.Wanted() {
 		lives = 1
 	}
 	rng := lossRand(t)
@@ -486,7 +487,7 @@ func survive(t *testing.T, lives, images int, trouble func(*faultvfs.VFS, *rand.
 }
 
 func imagesPerLife() int {
-	if testing.Short() {
+	if !long.Wanted() {
 		return 5
 	}
 	return 12
@@ -496,6 +497,7 @@ func imagesPerLife() int {
 // moment, with its ids and bytes, and a retry finds it (I1, I2, I4, P1, P2,
 // P13, P14).
 func TestP1_PowerLoss(t *testing.T) {
+	t.Parallel()
 	skipUnderRace(t)
 	survive(t, 3, imagesPerLife(), nil)
 }
@@ -503,6 +505,7 @@ func TestP1_PowerLoss(t *testing.T) {
 // The same where now and then an fsync fails, or a write: what was not synced
 // is never acknowledged, and never counts on a later fsync.
 func TestI1_PowerLossAfterFailedSync(t *testing.T) {
+	t.Parallel()
 	skipUnderRace(t)
 	faults := []faultvfs.Fault{
 		{Ops: faultvfs.OpSync, Code: faultvfs.SyncError, Times: 1},
@@ -521,6 +524,7 @@ func TestI1_PowerLossAfterFailedSync(t *testing.T) {
 // The contrast, without which the tests above prove nothing: where syncs do
 // not reach the disk, the same examination finds losses.
 func TestI1_PowerLossWithoutSyncIsNoticed(t *testing.T) {
+	t.Parallel()
 	skipUnderRace(t)
 	for _, c := range []struct {
 		name   string

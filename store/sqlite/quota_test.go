@@ -17,6 +17,7 @@ import (
 // What is counted as used is held against the log by verify, and counted anew
 // by Recount.
 func TestUsage_RecountMends(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openFixture(t, dir)
 	_, _, err := l.CreateSession(t.Context(), "s", store.SessionSpec{Scope: "a"})
@@ -67,11 +68,15 @@ func TestUsage_RecountMends(t *testing.T) {
 // A quota is one that many appends at once cannot go beyond, not even those of
 // one transaction, and counting begins where the disk is after it failed.
 func TestUsage_AtTheSameTime(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]faultvfs.Fault{
 		"fsync fails": {Ops: faultvfs.OpSync, Code: faultvfs.SyncError, File: "-wal", After: 5, Times: 2},
 		"full":        {Ops: faultvfs.OpWrite, Code: faultvfs.Full, File: "-wal", After: 60, Times: 3},
 	} {
-		t.Run(name, func(t *testing.T) { usageAtTheSameTime(t, fault) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
+			usageAtTheSameTime(t, fault)
+		})
 	}
 }
 

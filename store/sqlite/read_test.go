@@ -12,6 +12,7 @@ import (
 // not see the second, for the next reader would be shown the first: history
 // would go back.
 func TestI3_WhatIsShownBoundsALateReader(t *testing.T) {
+	t.Parallel()
 	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)

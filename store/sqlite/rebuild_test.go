@@ -27,6 +27,7 @@ const (
 // folds every log anew: the tables must say what the log says, at any moment,
 // and a rebuild that finds nothing must leave everything as it was.
 func TestI8_RebuildFindsNothing(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	if v := os.Getenv("KONLOG_REBUILD_SEED"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 64)
@@ -67,6 +68,7 @@ func TestI8_RebuildFindsNothing(t *testing.T) {
 // TestI8_UsageOfATurnThatWaits: what is said of a turn before it begins is in
 // its fold, also when it ends without beginning.
 func TestI8_UsageOfATurnThatWaits(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	l, err := Open(ctx, t.TempDir(), Options{NoSync: true})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
@@ -55,6 +56,7 @@ func redact(t *testing.T, l *Log, session string, from, to int64) store.Redacted
 // When a redaction has returned, the bytes are in no file: not in the row, not
 // in what was derived from it, not in free pages, not in the write-ahead log.
 func TestRedactedBytesLeaveTheDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	say := func(members string) []byte { return []byte(`{"text":"` + secretWord + `"` + members + `}`) }
@@ -101,8 +103,9 @@ func TestRedactedBytesLeaveTheDisk(t *testing.T) {
 // themselves behind. None is left of what was redacted, whatever was redacted,
 // removed and vacuumed around it.
 func TestRedactedBytesLeaveNoCopies(t *testing.T) {
+	t.Parallel()
 	sizes := []int{1000, 100, 20_000, 10, 3000}
-	if testing.Short() || RaceEnabled { // a search of bytes has no races to find
+	if !long.Wanted() || RaceEnabled { // a search of bytes has no races to find
 		sizes = sizes[:2]
 	}
 	for seed, size := range sizes {
@@ -159,6 +162,7 @@ func TestRedactedBytesLeaveNoCopies(t *testing.T) {
 
 // A process that dies in the middle of a scrub leaves it to the next.
 func TestScrubIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	put(t, l, "s", secretive(1, 10))
@@ -188,6 +192,7 @@ func TestScrubIsTakenUpAgain(t *testing.T) {
 // TestScrubLeavesThePagesSound scrubs a database of many pages that are half
 // empty, beside appends.
 func TestScrubLeavesThePagesSound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	ctx := context.Background()
@@ -278,6 +283,7 @@ func FuzzClearUnused(f *testing.F) {
 // A reader in another process, such as a backup, keeps the write-ahead log from
 // being emptied: the answer says so, and it is done when that has ended.
 func TestRedactionIsPendingWhileABackupReads(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	put(t, l, "s", secretive(1, 10))
@@ -314,6 +320,7 @@ func TestRedactionIsPendingWhileABackupReads(t *testing.T) {
 
 // A process that dies before it could empty its log leaves that to the next.
 func TestRedactionIsFinishedAfterACrash(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	put(t, l, "s", secretive(1, 10))
@@ -354,6 +361,7 @@ func TestRedactionIsFinishedAfterACrash(t *testing.T) {
 // What one transaction overwrites is bounded; a request that holds more takes
 // several, and tells of each.
 func TestRedactionOfMuchIsCut(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	const n = 12
 	for i := range n {
@@ -377,6 +385,7 @@ func TestRedactionOfMuchIsCut(t *testing.T) {
 // Events below the floor cannot be read again to make anew what followed from
 // them: what they began is emptied instead.
 func TestRedactionOfWhatBeganBelowTheFloor(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	ctx := context.Background()
@@ -408,6 +417,7 @@ func TestRedactionOfWhatBeganBelowTheFloor(t *testing.T) {
 // The feed's event about a redacted event is found among those of others that
 // were stored together.
 func TestRedactionFindsItsFeedEvents(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	for i := range 30 {
@@ -441,6 +451,7 @@ func TestRedactionFindsItsFeedEvents(t *testing.T) {
 // Nothing that is in memory gives the content back: neither the cache nor the
 // fold of an open turn.
 func TestRedactionReachesMemory(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	put(t, l, "s", store.Draft{Type: store.TypeTurnStart, Turn: "t"}, secretive(1, 10), store.Draft{Type: "text", Turn: "t", Data: []byte(`{"text":"kept"}`)})
@@ -465,6 +476,7 @@ func TestRedactionReachesMemory(t *testing.T) {
 
 // An append and a redaction of it may meet in one transaction.
 func TestRedactionInTheTransactionOfTheAppend(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	put(t, l, "s", store.Draft{Type: "x"})

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 )
 
@@ -73,6 +74,7 @@ func backupOf(t *testing.T, dir string) string {
 // A crash at any step of a restore leaves the old data or the new, and the next
 // start finishes what was begun.
 func TestRestoreCrashesAtEveryStep(t *testing.T) {
+	t.Parallel()
 	served, old, replacement := t.TempDir(), t.TempDir(), t.TempDir()
 	filled(t, served, "early", 30)
 	filled(t, replacement, "new", 30)
@@ -138,6 +140,7 @@ func TestRestoreCrashesAtEveryStep(t *testing.T) {
 // What has its name is on the disk: a file is synced before it is renamed, the
 // directory after.
 func TestBackupAndRestoreAreDurableInOrder(t *testing.T) {
+	t.Parallel()
 	src := t.TempDir()
 	filled(t, src, "a", 3)
 	var steps []string
@@ -178,6 +181,7 @@ func TestBackupAndRestoreAreDurableInOrder(t *testing.T) {
 // directory stays as it was. With the SHA-256 beside it no bit escapes; without
 // it, none that an event, a key or a seal stands on.
 func TestRestoreRefusesDamagedFiles(t *testing.T) {
+	t.Parallel()
 	src := t.TempDir()
 	filled(t, src, "a", 60)
 	file := backupOf(t, src)
@@ -193,7 +197,7 @@ func TestRestoreRefusesDamagedFiles(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 3))
 	rounds, escaped := 45, 0
-	if testing.Short() {
+	if !long.Wanted() {
 		rounds = 15
 	}
 	for round := range rounds {
@@ -258,6 +262,7 @@ func mustRead(t *testing.T, file string) []byte {
 // Restore says what is wrong with a file that is none, and leaves alone what is
 // in use or not empty.
 func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
 	src := t.TempDir()
 	filled(t, src, "a", 3)
 	file := backupOf(t, src)
@@ -309,6 +314,7 @@ func TestRestoreRefuses(t *testing.T) {
 
 // A backup of damaged data is kept under a name that says so.
 func TestBackupOfDamagedDataIsNotPassedOff(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	filled(t, dir, "a", 5)
 	c, err := open(dir, "")
@@ -336,6 +342,7 @@ func TestBackupOfDamagedDataIsNotPassedOff(t *testing.T) {
 
 // Who interrupts a backup finds nothing of it, and the name is free.
 func TestInterruptedBackupLeavesNothing(t *testing.T) {
+	t.Parallel()
 	src := t.TempDir()
 	filled(t, src, "a", 5)
 	dir := t.TempDir()
@@ -367,6 +374,7 @@ func TestInterruptedBackupLeavesNothing(t *testing.T) {
 // While a copy is pulled, however slowly, the server's log is cut back all the
 // same.
 func TestPulledBackupDoesNotHoldTheLog(t *testing.T) {
+	t.Parallel()
 	const limit = 2 << 20
 	dir := t.TempDir()
 	l, err := Open(t.Context(), dir, Options{NoSync: true, walBytes: limit, walPause: time.Minute})

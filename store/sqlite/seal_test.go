@@ -88,6 +88,7 @@ func bruteForce(events []store.Event) (h [32]byte) {
 // Every turn's end is sealed, with the hash of all events up to there, also of
 // those that were redacted or removed since.
 func TestSealsAgainstBruteForce(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
@@ -135,6 +136,7 @@ func TestSealsAgainstBruteForce(t *testing.T) {
 
 // What no turn's end seals is sealed all the same.
 func TestSealsOfLongAndClosedSessions(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	drafts := make([]store.Draft, 2*store.SealEventsMax+100)
 	for i := range drafts {
@@ -178,6 +180,7 @@ func (l *Log) writerExec(text string, args ...any) (n int64, err error) {
 // Whoever seals at the same time, and whatever retention takes meanwhile, seals
 // never overlap.
 func TestSealsNeverOverlap(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	var drafts []store.Draft
@@ -217,6 +220,7 @@ func TestSealsNeverOverlap(t *testing.T) {
 
 // A hole in the log cannot be sealed, and does not keep the loop busy for ever.
 func TestSealOfADamagedLogEnds(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	appendTo(t, l, "s", store.Draft{Type: "x"}, store.Draft{Type: "x"}, store.Draft{Type: "x"})
 	if _, err := l.writerExec(`DELETE FROM events WHERE id = 2`); err != nil {
@@ -262,6 +266,7 @@ func verified(t *testing.T, dir string) (problems []string, report Report) {
 // Whatever of a sealed event is changed, verify says so, and between which
 // events.
 func TestVerifyFindsWhatWasChanged(t *testing.T) {
+	t.Parallel()
 	const seal4 = "session a: seal of events 31 to 41: the hash is not that of these events"
 	for _, test := range []struct{ what, sql, want string }{
 		{"nothing", `SELECT 1`, ""},
@@ -321,6 +326,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 // Retention takes the events and leaves the seals: what is left is proven from
 // the last seal below the floor on, and the rest is counted.
 func TestVerifyAfterRetention(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -348,6 +354,7 @@ func TestVerifyAfterRetention(t *testing.T) {
 
 // Sealing begins at what is left when retention was faster.
 func TestSealAfterRetention(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l := openDerive(t, dir)
 	ctx := context.Background()
@@ -382,6 +389,7 @@ func make10() (drafts []store.Draft) {
 // Seals are told in pages, each once, and are of the session that has the name
 // now.
 func TestSealsPages(t *testing.T) {
+	t.Parallel()
 	l := openDerive(t, t.TempDir())
 	ctx := context.Background()
 	appendTo(t, l, "s", make10()...)

@@ -15,6 +15,7 @@ import (
 // TestSearchModel asks the engine and the reference the same random queries of
 // the same random texts.
 func TestSearchModel(t *testing.T) {
+	t.Parallel()
 	words := []string{"apple", "Äpfel", "app", "banana", "BANANA", "北京", "京大学", "学", "서울", "x", "x1", "it's", "foo_bar", "foo", "bar", "-", "*", `"`, "naïve"}
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 4))

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/konlog/konlog/internal/faultvfs"
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
@@ -286,6 +287,7 @@ func eventLines(t *testing.T, l *sqlite.Log, session string) (lines []string) {
 // A data directory of every schema there ever was is brought up with all that
 // it has, goes on where it was, and is left alone when it is opened again.
 func TestUpgrade_EverySchema(t *testing.T) {
+	t.Parallel()
 	for schema := range newest(t) {
 		schema++
 		t.Run(fmt.Sprintf("%04d", schema), func(t *testing.T) {
@@ -476,8 +478,9 @@ func schemaOf(t *testing.T, dir string) int64 {
 // The power goes, or the process dies, at every write of an upgrade: the data
 // has the schema before or after it, and the next start goes on from there.
 func TestUpgrade_CrashAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	schemas := []int{1, 4, 7}
-	if testing.Short() || sqlite.RaceEnabled {
+	if !long.Wanted() || sqlite.RaceEnabled {
 		schemas = []int{7}
 	}
 	for _, schema := range schemas {
@@ -659,6 +662,7 @@ func TestUpgrade_NewerSchemaIsRefused(t *testing.T) {
 // TestUpgrade_MakeFixture writes the fixture of today's schema, for the day on
 // which it is an earlier one.
 func TestUpgrade_MakeFixture(t *testing.T) {
+	t.Parallel()
 	if !*makeFixture {
 		t.Skip("-fixture writes it")
 	}

@@ -58,6 +58,7 @@ func (d *pretendedDisk) said() string {
 // turn, reads, deletions and retention go on, and with room all does, by itself
 // and not before there is enough of it.
 func TestDisk_LowRefusesAppends(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	d := &pretendedDisk{}
 	d.free.Store(1000 * mib)
@@ -173,6 +174,7 @@ func TestDisk_LowRefusesAppends(t *testing.T) {
 
 // Where the system does not tell what is free, appends go on.
 func TestDisk_Unknown(t *testing.T) {
+	t.Parallel()
 	d := &pretendedDisk{}
 	d.fails.Store(true)
 	var said syncBuffer
@@ -230,6 +232,7 @@ func usedBy(dir string) (n int64) {
 // A small disk is filled as fast as it goes: it is never full, because the
 // writer looks as often as it must, and deleting makes room again.
 func TestDisk_CannotBeOutrun(t *testing.T) {
+	t.Parallel()
 	if sqlite.RaceEnabled {
 		t.Skip("it is about room, not about races, and slow with the race detector")
 	}
@@ -292,6 +295,7 @@ func TestDisk_CannotBeOutrun(t *testing.T) {
 
 // How often the writer looks depends on what it writes: here no time passes.
 func TestDisk_LooksAsItWrites(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const total, reserve, each = 30 * mib, 10 * mib, 64 << 10
 		var written, looks atomic.Int64
@@ -329,6 +333,7 @@ func TestDisk_LooksAsItWrites(t *testing.T) {
 // The lesser of bytes and share counts, so that a small disk is not full from
 // the beginning.
 func TestDisk_WatermarkOfSmallDisks(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		mark        sqlite.Watermark
 		total, want int64
@@ -348,6 +353,7 @@ func TestDisk_WatermarkOfSmallDisks(t *testing.T) {
 
 // The system is really asked.
 func TestDisk_System(t *testing.T) {
+	t.Parallel()
 	l, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{Disk: sqlite.Disk{Warn: sqlite.Watermark{Bytes: 1}}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,46 @@
+// Package long tells tests that take long apart from those that go test ./...
+// runs, which is to be done within a minute. test.sh runs all.
+package long
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+)
+
+// variable is the environment variable that asks for them.
+const variable = "KONLOG_LONG"
+
+// Wanted reports whether tests are to take as long as they need: many rounds,
+// large sizes, real processes. Else they do what shows that they work.
+func Wanted() bool { return os.Getenv(variable) != "" }
+
+// Only leaves a test out unless long ones are wanted.
+func Only(t testing.TB) {
+	t.Helper()
+	if !Wanted() {
+		t.Skip("takes long: " + variable + "=1 runs it, as test.sh does")
+	}
+}
+
+// Main runs a package that is of long tests alone, and returns the exit code.
+func Main(m *testing.M) int {
+	if !Wanted() {
+		fmt.Println("left out: " + variable + "=1 runs it, as test.sh does")
+		return 0
+	}
+	return m.Run()
+}
+
+// parallel is how many tests run at a time where they wait most of the time.
+const parallel = 8
+
+// Waits lets more of a package's parallel tests run at a time than there are
+// cores. TestMain calls it.
+func Waits() {
+	if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
+		panic(err) // the flag is package testing's
+	}
+}
