@@ -51,6 +51,33 @@ describe('a terminal', { concurrency: 2 }, () => {
     other.check('the phone');
   });
 
+  test('that has ended is started again, and a phone has the keys that its keyboard lacks', async (t) => {
+    const server = await rig.server(t, ...on);
+    const device = await rig.device(t, { viewport: { width: 390, height: 700 }, hasTouch: true, isMobile: true });
+    const page = await device.context.newPage();
+    const session = await openTerminal(page, server);
+    await page.keyboard.type('trap "echo interrupted" INT; echo waiting; sleep 600\n');
+    await shows(page, '\nwaiting');
+    await page.getByRole('button', { name: 'Control' }).tap();
+    await page.waitForSelector('.terminal-key[aria-pressed=true]');
+    await page.keyboard.type('c');
+    await shows(page, 'interrupted');
+    await page.waitForSelector('.terminal-key[aria-pressed=false]');
+    await page.getByRole('button', { name: 'Arrow up' }).tap();
+    await shows(page, '^[[A');
+    await page.getByRole('button', { name: 'Control' }).tap();
+    await page.keyboard.type('u'); // takes the line away
+    await page.keyboard.type('exit\n');
+    await phase(page, 'over');
+    await page.getByRole('button', { name: 'Start it again' }).tap();
+    await phase(page, 'live');
+    await page.keyboard.type('echo second $((1+1))\n');
+    await shows(page, 'second 2');
+    const events = await server.events(session);
+    assert.deepEqual(events.filter((e) => e.type === 'terminal_start').map((e) => e.data.command), [['/bin/sh'], ['/bin/sh']]);
+    device.check('the page');
+  });
+
   test('that its server took with it says so', async (t) => {
     const server = await rig.server(t, ...on);
     const device = await rig.device(t);

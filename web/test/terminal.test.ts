@@ -3,6 +3,7 @@ import { ProblemError, type Connection, type LogEvent, type Message, type Proble
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { exitWords, TerminalSession, type Surface } from '../src/terminal/follow';
 import { quiet } from '../src/terminal/document';
+import { control } from '../src/terminal/Keys';
 
 /** A connection with one session, whose appends the test answers. */
 class Fake {
@@ -55,6 +56,18 @@ beforeEach(() => {
 afterEach(() => {
   terminal.close();
   vi.useRealTimers();
+});
+
+test('Ctrl makes control characters of letters, and nothing of what has none', () => {
+  expect(['c', 'C', '[', '@', '_'].map((text) => control(text))).toEqual(['\x03', '\x03', '\x1b', '\0', '\x1f']);
+  expect(['', 'cc', '1', 'é', '\n', '\x03'].map((text) => control(text))).toEqual(Array(6).fill(undefined));
+});
+
+test('the program that ran last can be started once more', () => {
+  fake.says(['terminal_start', { command: ['top', '-d', '1'], dir: '/tmp', cols: 80, rows: 24 }], ['terminal_exit', { exitCode: 0, reason: 'exit' }]);
+  expect(terminal.state.program).toEqual({ command: ['top', '-d', '1'], dir: '/tmp' });
+  fake.says(['terminal_start', { command: ['a', 7], cols: 80, rows: 24 }]);
+  expect(terminal.state.program).toEqual({ command: [], dir: '' });
 });
 
 test('what was printed is drawn, byte for byte, and the newest program counts', () => {

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { link } from '../app/route';
 import { Icon, type IconName } from '../parts/Icon';
-import { rowOf, want } from '../sessions/store';
+import { isTerminal, rowOf, want } from '../sessions/store';
 import './head.css';
 
 const VIEWS: { view: '' | 'replay' | 'events' | 'timing'; label: string; icon: IconName }[] = [
@@ -19,12 +19,15 @@ export function Head({ session, view, children }: { session: string; view: 'repl
     <header class="head">
       <h1 title={session}>{rowOf(session).value?.title || session}</h1>
       <nav class="head-views" aria-label="Views of the session">
-        {VIEWS.map((v) => (
-          <a key={v.view} href={link(session, v.view)} aria-current={v.view === view ? 'page' : undefined} title={v.label} aria-label={v.label}>
-            <Icon name={v.icon} />
-            <span class="head-label">{v.label}</span>
-          </a>
-        ))}
+        {VIEWS.map((v) => {
+          const label = v.view === '' && isTerminal(session) ? 'Terminal' : v.label;
+          return (
+            <a key={v.view} href={link(session, v.view)} aria-current={v.view === view ? 'page' : undefined} title={label} aria-label={label}>
+              <Icon name={v.icon} />
+              <span class="head-label">{label}</span>
+            </a>
+          );
+        })}
       </nav>
       {children && <div class="head-more">{children}</div>}
     </header>

@@ -13,7 +13,7 @@ import { copy } from '../parts/copy';
 import { memo } from '../parts/memo';
 import { Menu, type MenuItem } from '../parts/Menu';
 import { sessionMenu } from '../sessions/actions';
-import { markSeen, peek, rowOf, want } from '../sessions/store';
+import { isTerminal, markSeen, peek, rowOf, want } from '../sessions/store';
 import { Composer } from './Composer';
 import type { Actions } from './context';
 import { ConversationView } from './ConversationView';
@@ -43,7 +43,7 @@ const TerminalView = lazy(async () => (await import('../terminal/TerminalView'))
 /** A session: a terminal, or a conversation. */
 export function SessionPage({ session, id }: { session: string; id?: number }) {
   useEffect(() => void want(session), [session]);
-  if (!rowOf(session).value?.tags?.includes('shell')) return <ConversationPage session={session} id={id} />;
+  if (!isTerminal(session)) return <ConversationPage session={session} id={id} />;
   return (
     <Frame session={session}>
       <TerminalView key={session} session={session} />

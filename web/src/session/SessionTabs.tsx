@@ -1,4 +1,5 @@
 import { link } from '../app/route';
+import { isTerminal } from '../sessions/store';
 
 const views = [
   ['', 'Conversation'],
@@ -13,7 +14,7 @@ export function SessionTabs({ session, now }: { session: string; now: (typeof vi
     <nav class="session-tabs" aria-label="Views of the session">
       {views.map(([view, label]) => (
         <a key={view} href={link(session, view)} aria-current={view === now ? 'page' : undefined}>
-          {label}
+          {view === '' && isTerminal(session) ? 'Terminal' : label}
         </a>
       ))}
     </nav>

@@ -132,6 +132,11 @@ export async function openTerminal(title: string): Promise<void> {
   location.hash = link(session);
 }
 
+/** Starts the program of a terminal that has ended once more, in its session. */
+export async function reopenTerminal(session: string, { command, dir }: { command: string[]; dir: string }): Promise<void> {
+  await connection.request('POST', '/v1/shells', { body: { session, ...(command.length > 0 && { command }), ...(dir && { dir }) } });
+}
+
 /** A UUIDv7, as the server makes them: sessions sort by when they were made. */
 export function newId(now = Date.now()): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

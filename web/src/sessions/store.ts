@@ -83,6 +83,11 @@ export function rowOf(session: string): Signal<Row | undefined> {
   return row;
 }
 
+/** Whether the session is a terminal, as far as is known. */
+export function isTerminal(id: string): boolean {
+  return rowOf(id).value?.tags?.includes('shell') === true;
+}
+
 /** Has the session described that a page is about, however far down the list it is. */
 export async function want(session: string): Promise<void> {
   if (session.startsWith('_') || model.rows.get(session)?.known) return; // the server's own are in no list

@@ -4,8 +4,9 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { me, writeTrouble } from '../account/account';
 import { connection } from '../app/connection';
 import { link } from '../app/route';
-import { offer } from '../sessions/actions';
+import { offer, reopenTerminal, troubleWords } from '../sessions/actions';
 import { exitWords, TerminalSession, type TerminalState } from './follow';
+import { control, TerminalKeys } from './Keys';
 import { openScreen, type Screen } from './screen';
 import './terminal.css';
 
@@ -19,12 +20,19 @@ export function TerminalView({ session }: { session: string }) {
   const [state, setState] = useState<TerminalState>({ phase: 'loading', fresh: true, trouble: '' });
   /** Somebody types here. */
   const [mine, setMine] = useState(false);
+  /** Ctrl is held for the next character; drawn and asked for where the screen hears of it. */
+  const [held, setHeld] = useState(false);
+  const ctrl = useRef(false);
+  ctrl.current = held;
+  const type = (text: string) => {
+    setMine(true);
+    const under = ctrl.current ? control(text) : undefined;
+    if (ctrl.current) setHeld(false);
+    log.current?.type(under ?? text);
+  };
   const why = trouble(session, useOffered());
   useEffect(() => {
-    const drawn = openScreen(place.current!, (text) => {
-      setMine(true);
-      log.current?.type(text);
-    });
+    const drawn = openScreen(place.current!, type);
     const follower = new TerminalSession(connection, session, drawn, () => setState(follower.state));
     screen.current = drawn;
     log.current = follower;
@@ -47,10 +55,36 @@ export function TerminalView({ session }: { session: string }) {
   return (
     <div class="terminal" data-testid="terminal" data-phase={state.phase}>
       <div class="terminal-screen" ref={place} />
+      {typing && <TerminalKeys held={held} hold={setHeld} type={type} arrow={(letter) => screen.current!.arrow(letter)} />}
       <p class="terminal-foot" role="status">
         {footWords(state, why)} {state.phase === 'failed' && <a href={link(session, 'events')}>All that it printed so far</a>}
+        {state.phase === 'over' && state.exit?.reason !== 'closed' && why === '' && <Again session={session} state={state} />}
       </p>
     </div>
+  );
+}
+
+/** Starts the same program once more. */
+function Again({ session, state }: { session: string; state: TerminalState }) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState('');
+  const run = async () => {
+    setBusy(true);
+    setProblem('');
+    try {
+      await reopenTerminal(session, state.program ?? { command: [], dir: '' });
+    } catch (error) {
+      setProblem(troubleWords(error));
+    }
+    setBusy(false);
+  };
+  return (
+    <>
+      <button type="button" class="button" disabled={busy} onClick={run} data-testid="terminal-again">
+        Start it again
+      </button>
+      {problem && <span class="problem"> {problem}</span>}
+    </>
   );
 }
 

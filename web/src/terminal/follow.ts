@@ -17,9 +17,17 @@ export interface Exit {
   signal?: string;
 }
 
+/** A program as it was started; an empty list is the server's shell. */
+export interface Program {
+  command: string[];
+  dir: string;
+}
+
 export interface TerminalState {
   phase: 'loading' | 'live' | 'over' | 'failed';
   exit?: Exit;
+  /** What runs, or ran last. */
+  program?: Program;
   problem?: Problem;
   /** Nothing was typed into it yet. */
   fresh: boolean;
@@ -84,7 +92,7 @@ export class TerminalSession {
       case 'terminal_start':
         this.#surface.reset();
         this.#size(data);
-        this.#say({ phase: this.state.phase === 'over' ? 'live' : this.state.phase, fresh: true, exit: undefined });
+        this.#say({ phase: this.state.phase === 'over' ? 'live' : this.state.phase, fresh: true, exit: undefined, program: programOf(data) });
         break;
       case 'terminal_resize':
         this.#size(data);
@@ -170,6 +178,11 @@ export class TerminalSession {
 }
 
 const side = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1 && (n as number) <= SIDE_MAX;
+
+function programOf({ command, dir }: Record<string, unknown>): Program {
+  const words = Array.isArray(command) && command.every((word) => typeof word === 'string') ? command : [];
+  return { command: words, dir: typeof dir === 'string' ? dir : '' };
+}
 
 function exitOf(data: Record<string, unknown>): Exit {
   return { exitCode: Number(data.exitCode ?? -1), reason: String(data.reason ?? 'exit'), ...(typeof data.signal === 'string' && { signal: data.signal }) };

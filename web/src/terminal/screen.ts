@@ -12,6 +12,8 @@ export interface Screen extends Surface {
   /** Whether keys do anything. */
   takes(keys: boolean): void;
   focus(): void;
+  /** What the arrow key of that letter (A up, B down, C right, D left) sends to the program as it is now. */
+  arrow(letter: string): string;
   /** The size that fits the room there is. */
   fits(): { cols: number; rows: number } | undefined;
   close(): void;
@@ -41,6 +43,7 @@ export function openScreen(element: HTMLElement, typed: (text: string) => void):
     reset: () => terminal.reset(),
     takes: (keys) => (terminal.options.disableStdin = !keys),
     focus: () => terminal.focus(),
+    arrow: (letter) => (terminal.modes.applicationCursorKeysMode ? '\x1bO' : '\x1b[') + letter,
     fits: () => fit.proposeDimensions(),
     close() {
       terminal.dispose();
