@@ -66,9 +66,10 @@ go_tests() {
   shift
   "$@" >"$logs/go" 2>&1 || ok=false
   count "$logs/go"
-  if [ "$ok" = true ]; then
-    grep -E '^ok' "$logs/go" || true
-  else
+  grep -E '^ok' "$logs/go" || true
+  if [ "$ok" != true ]; then
+    # What failed comes first: a long log may be cut short where it is shown.
+    grep -E '^ *--- FAIL|^(FAIL|panic|fatal error)|DATA RACE' "$logs/go" | head -n 60 || true
     grep -vE '^(=== |ok |\?|PASS| *--- (PASS|SKIP))' "$logs/go" | tail -n 200 || true
     fail "$name"
   fi

@@ -34,13 +34,21 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// parallel is how many tests run at a time where they wait most of the time.
-const parallel = 8
+// How many tests run at a time where they wait most of the time. Under the race
+// detector they are at work for longer.
+const (
+	parallel     = 8
+	parallelRace = 3
+)
 
 // Waits lets more of a package's parallel tests run at a time than there are
 // cores. TestMain calls it.
 func Waits() {
-	if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
+	n := parallel
+	if Race {
+		n = parallelRace
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
 		panic(err) // the flag is package testing's
 	}
 }

@@ -104,7 +104,7 @@ func TestP5_I7_SlowReaders(t *testing.T) {
 	if held-before > bound {
 		t.Errorf("the heap grew by %d bytes, want at most %d", held-before, bound)
 	}
-	if raceEnabled { // what follows is about speed, which the detector decides
+	if long.Race { // what follows is about speed, which the detector decides
 		return
 	}
 	if ratio < rateRatioMin {

@@ -40,7 +40,7 @@ func TestContract(t *testing.T) {
 // TestI8_Model holds the engine against the reference over random operations:
 // the same log gives the same sessions, pages and refusals.
 func TestI8_Model(t *testing.T) {
-	if sqlite.RaceEnabled || !long.Wanted() { // the detector is an order of magnitude slower, and looks for something else
+	if long.Race || !long.Wanted() { // the detector is an order of magnitude slower, and looks for something else
 		checks := flag.Lookup("rapid.checks")
 		usual := checks.Value.String()
 		_ = checks.Value.Set("20")

@@ -167,7 +167,7 @@ func randomDraft(r *rand.Rand, n int) store.Draft {
 func TestDerivedOnce(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(6)
-	if RaceEnabled || !long.Wanted() {
+	if long.Race || !long.Wanted() {
 		seeds = 2
 	}
 	for seed := range seeds {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sqlite3"
 	"github.com/konlog/konlog/store"
 )
@@ -159,7 +160,7 @@ func TestStoredFoldsAndLimits(t *testing.T) {
 		}
 	}
 	limits := []store.Limit{{}, {Events: 40}, {Bytes: 5000}, {Events: 5}, {Events: 1}, {Bytes: 1}}
-	if RaceEnabled { // pages of one event are many
+	if long.Race { // pages of one event are many
 		limits = limits[:4]
 	}
 	for _, limit := range limits {

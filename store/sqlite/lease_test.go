@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,8 +108,14 @@ func TestRenewedLeaseIsNotEnded(t *testing.T) {
 func TestRenewedLeaseIsKeptInMind(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
-	now := begin
-	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true, LeasesByHand: true, Now: func() time.Time { return now }})
+	var ahead atomic.Bool
+	now := func() time.Time { // the clock that the look sees is ahead of the writer's
+		if ahead.CompareAndSwap(true, false) {
+			return begin.Add(time.Hour)
+		}
+		return begin
+	}
+	l, err := Open(t.Context(), t.TempDir(), Options{NoSync: true, LeasesByHand: true, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,14 +124,8 @@ func TestRenewedLeaseIsKeptInMind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	looks := 0
-	l.options.Now = func() time.Time { // the clock that the look sees is ahead of the writer's
-		looks++
-		if looks == 1 {
-			return begin.Add(time.Hour)
-		}
-		return begin
-	}
+	settled(t, l) // nobody else looks at the clock
+	ahead.Store(true)
 	ended, next, err := l.ExpireTurns(t.Context())
 	if err != nil || ended != 0 || !next.Equal(begin.Truncate(time.Millisecond).Add(time.Second)) {
 		t.Errorf("ended %d, next %v, %v, want the deadline of the turn that goes on", ended, next, err)

@@ -434,7 +434,7 @@ func inspect(t *testing.T, s lossShot, seed uint64) error {
 // takes minutes. The engine's goroutines are watched by all other tests.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
-	if sqlite.RaceEnabled {
+	if long.Race {
 		t.Skip("takes minutes under the race detector; test.sh runs it without")
 	}
 }

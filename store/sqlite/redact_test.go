@@ -105,7 +105,7 @@ func TestRedactedBytesLeaveTheDisk(t *testing.T) {
 func TestRedactedBytesLeaveNoCopies(t *testing.T) {
 	t.Parallel()
 	sizes := []int{1000, 100, 20_000, 10, 3000}
-	if !long.Wanted() || RaceEnabled { // a search of bytes has no races to find
+	if !long.Wanted() || long.Race { // a search of bytes has no races to find
 		sizes = sizes[:2]
 	}
 	for seed, size := range sizes {

@@ -480,7 +480,7 @@ func schemaOf(t *testing.T, dir string) int64 {
 func TestUpgrade_CrashAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	schemas := []int{1, 4, 7}
-	if !long.Wanted() || sqlite.RaceEnabled {
+	if !long.Wanted() || long.Race {
 		schemas = []int{7}
 	}
 	for _, schema := range schemas {
@@ -514,7 +514,7 @@ func TestUpgrade_CrashAtEveryWrite(t *testing.T) {
 				f.comesUp(t, dir)
 			}
 			for i, img := range images {
-				if sqlite.RaceEnabled && i%8 != 0 && i < len(images)-2 { // which is slow, and looks for something else
+				if long.Race && i%8 != 0 && i < len(images)-2 { // which is slow, and looks for something else
 					continue
 				}
 				cut := t.TempDir()
@@ -573,7 +573,7 @@ func TestUpgrade_DiskFull(t *testing.T) {
 	t.Parallel()
 	const schema = 1
 	step := 8
-	if sqlite.RaceEnabled {
+	if long.Race {
 		step = 1
 	}
 	for _, fault := range []faultvfs.Fault{

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/store"
 	"github.com/konlog/konlog/store/sqlite"
 )
@@ -233,7 +234,7 @@ func usedBy(dir string) (n int64) {
 // writer looks as often as it must, and deleting makes room again.
 func TestDisk_CannotBeOutrun(t *testing.T) {
 	t.Parallel()
-	if sqlite.RaceEnabled {
+	if long.Race {
 		t.Skip("it is about room, not about races, and slow with the race detector")
 	}
 	const total, reserve = 40 * mib, 8 * mib

@@ -1,6 +1,0 @@
-//go:build !race
-
-package sqlite
-
-// RaceEnabled says that the race detector slows everything down manyfold.
-const RaceEnabled = false
