@@ -108,10 +108,10 @@ func (m *Manager) Open(ctx context.Context, spec Spec) (string, error) {
 		m.leave(s)
 		return "", err
 	}
-	m.running.Go(func() {
+	go func() {
 		defer m.leave(s)
 		s.run(m.ctx)
-	})
+	}()
 	return spec.Session, nil
 }
 
@@ -157,6 +157,7 @@ func (m *Manager) enter(s *shell) error {
 		return store.Errorf(store.CodeShellsFull, "all %d shells are in use; exit one", m.c.Shells)
 	}
 	m.open[s.spec.Session] = s
+	m.running.Add(1) // Close waits for one that is only starting, too
 	return nil
 }
 
@@ -164,6 +165,7 @@ func (m *Manager) leave(s *shell) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.open, s.spec.Session)
+	m.running.Done()
 }
 
 // Running counts the shells.
@@ -174,7 +176,9 @@ func (m *Manager) Running() int {
 }
 
 // Recover says in the log that the shells are gone that an earlier process of
-// the server has left open. It is called before the first Open.
+// the server has left open. It is called before the first Open. A session whose
+// log does not take it, as on a full disk, is told of and passed over: the
+// server is to start.
 func (m *Manager) Recover(ctx context.Context) error {
 	for f := (store.SessionFilter{Tag: store.TagShell, Limit: store.SessionsPageMax}); ; {
 		page, err := m.c.Log.ListSessions(ctx, f)
@@ -182,8 +186,8 @@ func (m *Manager) Recover(ctx context.Context) error {
 			return fmt.Errorf("shells of before: %w", err)
 		}
 		for i := range page.Sessions {
-			if err := m.end(ctx, &page.Sessions[i]); err != nil {
-				return fmt.Errorf("shell %s of before: %w", page.Sessions[i].ID, err)
+			if err := m.end(ctx, &page.Sessions[i]); err != nil && ctx.Err() == nil {
+				m.c.Logger.Error("the end of a shell of before is not in the log", "session", page.Sessions[i].ID, "err", err)
 			}
 		}
 		if f.Cursor = page.Next; f.Cursor == "" {
@@ -207,7 +211,7 @@ func (m *Manager) end(ctx context.Context, s *store.Session) error {
 			switch page.Events[i].Type {
 			case store.TypeTerminalExit:
 				return nil
-			case store.TypeTerminalStart:
+			case store.TypeTerminalStart, store.TypeTerminalOutput: // which stands between a start and its exit only
 				_, err := m.c.Log.Append(ctx, s.ID, store.AppendOptions{NoCreate: true}, exitDraft(map[string]any{"reason": "server"}))
 				if store.CodeOf(err) == store.CodeSessionClosed || errors.Is(err, store.ErrNotFound) {
 					err = nil

@@ -18,6 +18,8 @@ const (
 	readBytes   = 32 << 10              // of output at a time; an event is a third larger
 	gather      = 10 * time.Millisecond // what is printed within it is one event
 	followBeat  = 10 * time.Second      // a wake-up that was lost costs no more
+	behindBytes = 1 << 20               // that a program's jobs may print after its end; a terminal holds far less of its own
+	behindWait  = closeWait / 10        // for them to do so
 	overBeat    = time.Second           // between two looks whether the session of a program that does not read is over
 	appendAgain = time.Second           // wait before what the log did not take is sent again
 	keysBytes   = 4 << 10               // of what is typed at a time
@@ -56,16 +58,20 @@ func (s *shell) start(ctx context.Context) error {
 		return store.ErrSessionClosed
 	}
 	term, err := startTerminal(s.spec, append(slices.Clone(s.m.c.Env), "TERM=xterm-256color", "KONLOG_SESSION="+s.spec.Session))
-	if err != nil && created {
-		_ = log.DeleteSession(ctx, s.spec.Session) // nothing is in it
+	empty := func() { // who made the session for it takes it away again
+		if created {
+			_ = log.DeleteSession(context.WithoutCancel(ctx), s.spec.Session)
+		}
 	}
 	if err != nil {
+		empty()
 		return store.Because(store.CodeShellFailed, err, "the command did not start: "+err.Error())
 	}
 	data := map[string]any{"command": s.spec.Command, "dir": s.spec.Dir, "cols": s.spec.Cols, "rows": s.spec.Rows, "by": s.spec.By}
 	done, err := s.append(ctx, store.Draft{Type: store.TypeTerminalStart, Data: mustJSON(data)})
 	if err != nil {
 		term.kill()
+		empty()
 		return err
 	}
 	s.first, s.term = done.Last, term
@@ -110,10 +116,11 @@ func (s *shell) run(ctx context.Context) {
 			}
 			return
 		}
-		s.pace(ctx, len(content))
+		if ctx.Err() == nil {
+			s.pace(ctx, len(content))
+		}
 	}
 	data := exitData(s.term.wait())
-	killSession(s.term.cmd.Process.Pid) // its number is not given again as long as somebody has its session
 	if ctx.Err() != nil {
 		data["reason"] = reasonOf(context.Cause(ctx))
 	}

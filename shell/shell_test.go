@@ -335,6 +335,29 @@ func TestShellWaitsForTheLog(t *testing.T) {
 	}
 }
 
+// A job that prints for ever is not taken for the program, whose end is told.
+func TestShellWhoseJobPrintsOn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil)
+	s := d.open(Spec{Command: []string{"/bin/sh", "-c", "trap '' HUP; while :; do echo more; sleep 0.05; done & echo left"}})
+	d.until(s, "the end", exited)
+}
+
+// The rate does not hold up the end.
+func TestShellEndsWhateverItsRate(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, func(c *Config) { c.Rate = 100 })
+	s := d.open(Spec{Command: []string{"yes"}})
+	d.until(s, "output", func(_ []store.Event, screen string) bool { return screen != "" })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	d.m.Close(ctx)
+	events, _ := d.until(s, "the end", exited)
+	if last := string(events[len(events)-1].Data); !strings.Contains(last, `"reason":"stopped"`) || ctx.Err() != nil {
+		t.Errorf("it ends with %s, %v", last, ctx.Err())
+	}
+}
+
 // A program that prints without end is slowed to the rate.
 func TestShellRate(t *testing.T) {
 	t.Parallel()
@@ -406,6 +429,11 @@ func TestShellRefusals(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	d.log.set(func([]store.Draft) error { return store.ErrStorageFull })
+	if _, err := d.m.Open(t.Context(), Spec{Session: "s2"}); !errors.Is(err, store.ErrStorageFull) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	d.log.set(nil)
 	if n := d.m.Running(); n != 0 {
 		t.Errorf("%d places are taken", n)
 	}
@@ -446,10 +474,21 @@ func TestRecover(t *testing.T) {
 			}
 		}
 	}
-	for range 2 {
+	refused := false
+	d.log.set(func([]store.Draft) error { // one of them, once: the server is to start all the same
+		if refused {
+			return nil
+		}
+		refused = true
+		return store.ErrStorageFull
+	})
+	for range 3 {
 		if err := d.m.Recover(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if !refused {
+		t.Error("no end was refused")
 	}
 	for id, want := range map[string]int{"open": 1, "over": 1, "again": 2, "empty": 0} {
 		page, err := d.log.Read(t.Context(), id, store.Query{})

@@ -16,6 +16,9 @@ type terminal struct {
 	over chan struct{} // closed when the program has ended
 	err  error         // how, once over
 
+	behind int           // bytes that were printed after it; read's own, as the next
+	waited time.Duration // for them
+
 	mu     sync.Mutex // guards closed, and the pty against use after close
 	closed bool
 }
@@ -37,6 +40,7 @@ func startTerminal(spec Spec, env []string) (*terminal, error) {
 	t := &terminal{cmd: cmd, pty: near, over: make(chan struct{})}
 	go func() {
 		t.err = cmd.Wait()
+		killSession(cmd.Process.Pid) // its number is not given again as long as somebody has its session
 		close(t.over)
 	}()
 	return t, nil
@@ -84,26 +88,43 @@ func (t *terminal) read(out chan<- []byte) {
 	}
 }
 
-// next is the next piece. What a program leaves behind in the background may
-// hold the terminal for ever: it has a moment after the program's end.
+// next is the next piece. What a program leaves behind in the background, where
+// it cannot be killed with it, may hold the terminal for ever, silent or not:
+// after the program's end it is waited for behindWait in all, and so many bytes.
 func (t *terminal) next(pieces <-chan []byte) (piece []byte, ok bool) {
-	select {
-	case piece, ok = <-pieces:
-		return piece, ok
-	case <-t.over:
+	if !t.ended() {
+		select {
+		case piece, ok = <-pieces:
+			return piece, ok
+		case <-t.over:
+		}
 	}
-	last := time.NewTimer(closeWait / 10)
+	began := time.Now()
+	last := time.NewTimer(behindWait - t.waited)
 	defer last.Stop()
 	select {
 	case piece, ok = <-pieces:
-		return piece, ok
 	case <-last.C:
-		t.close()
-		go func() {
-			for range pieces { // until the read of the closed terminal fails
-			}
-		}()
-		return nil, false
+	}
+	t.waited += time.Since(began)
+	if t.behind += len(piece); ok && t.behind <= behindBytes {
+		return piece, true
+	}
+	t.close()
+	go func() {
+		for range pieces { // until the read of the closed terminal fails
+		}
+	}()
+	return nil, false
+}
+
+// ended reports whether the program has.
+func (t *terminal) ended() bool {
+	select {
+	case <-t.over:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -128,7 +149,9 @@ func (t *terminal) resize(cols, rows int) {
 
 // hangUp ends the program and what it started: it has wait to do so by itself.
 func (t *terminal) hangUp(wait time.Duration) {
-	hangUpGroup(t.cmd.Process.Pid)
+	if !t.ended() {
+		hangUpGroup(t.cmd.Process.Pid)
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -138,10 +161,13 @@ func (t *terminal) hangUp(wait time.Duration) {
 	t.kill()
 }
 
-// kill ends the program and what it started at once.
+// kill ends the program and what it started at once. When it has ended its
+// number may be another's.
 func (t *terminal) kill() {
-	killGroup(t.cmd.Process.Pid)
-	killSession(t.cmd.Process.Pid)
+	if !t.ended() {
+		killGroup(t.cmd.Process.Pid)
+		killSession(t.cmd.Process.Pid)
+	}
 	t.close()
 }
 

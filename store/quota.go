@@ -128,7 +128,7 @@ func Endings(drafts []Draft) (ends, always bool) {
 		switch drafts[i].Type {
 		case TypeTurnEnd, TypeSessionClosed:
 			always = always && drafts[i].Size() <= QuotaEndBytes
-		case TypeProcessExit, TypeStopTurn, TypeTaskEnd, TypePermissionResponse:
+		case TypeProcessExit, TypeTerminalExit, TypeStopTurn, TypeTaskEnd, TypePermissionResponse:
 			always = false
 		default:
 			return false, false
