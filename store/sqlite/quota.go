@@ -237,6 +237,20 @@ func (t *txn) roomFor(session, scope string, check func(store.Used) error) error
 	return check(used)
 }
 
+// roomForPatch holds what is said of a session against the quotas and the disk.
+// What it is to keep is no part of that: to keep less makes room.
+func (t *txn) roomForPatch(s *store.Session, patch store.SessionPatch, scope string) error {
+	if patch.Title == nil && patch.Scope == nil && patch.Tags == nil && patch.Meta == nil {
+		return nil
+	}
+	return t.roomFor(s.ID, scope, func(used store.Used) error {
+		if scope == s.Scope {
+			return nil
+		}
+		return t.w.log.options.Quotas.Move(s, scope, used)
+	})
+}
+
 // roomForBlob holds an upload that has come so far against the quota and the disk.
 func (t *txn) roomForBlob(bytes int64) error {
 	return t.roomFor("", "", func(used store.Used) error { return t.w.log.options.Quotas.Blob(used.BlobBytes, bytes) })

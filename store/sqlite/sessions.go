@@ -53,13 +53,7 @@ func (l *Log) UpdateSession(ctx context.Context, id string, patch store.SessionP
 		if err != nil {
 			return err
 		}
-		err = t.roomFor(id, spec.Scope, func(used store.Used) error {
-			if spec.Scope == c.state.Scope {
-				return nil
-			}
-			return l.options.Quotas.Move(&c.state, spec.Scope, used)
-		})
-		if err != nil {
+		if err := t.roomForPatch(&c.state, patch, spec.Scope); err != nil {
 			return err
 		}
 		c.state.SetSpec(spec)

@@ -64,6 +64,7 @@ type guardedDisk struct {
 
 	written int64     // since the last look, about
 	looked  time.Time // zero: never
+	watched time.Time // when watchDisk last ran, or what it is for began
 	broken  bool      // the system does not tell; said once
 	state   *atomic.Pointer[store.Disk]
 }
@@ -104,6 +105,9 @@ func (w *writer) lookAtDisk(more int64) {
 	}
 	s.Warned = s.Warn > 0 && below(free, s.Warn, was.Warned)
 	s.Low = s.Reserve > 0 && below(free-w.wal.behind-more, s.Reserve, was.Low)
+	if s.Low && !was.Low { // deletions that come now give back more than the log alone
+		d.watched = d.looked
+	}
 	d.low = s.Low
 	d.state.Store(&s)
 	if s.Warned == was.Warned && s.Low == was.Low {
@@ -138,13 +142,14 @@ func (w *writer) sayDisk(was, s store.Disk) {
 	}
 }
 
-// watchDisk looks again while nothing is written, and gives back what the
+// watchDisk looks again while nothing is written or all is refused, and gives back what the
 // write-ahead log holds while there is no room: what was deleted is given back
 // to the disk only when it is copied.
 func (w *writer) watchDisk() {
 	if !w.disk.options.on() {
 		return
 	}
+	w.disk.watched = time.Now()
 	if w.disk.low && w.conn != nil && w.wal.bytes > 0 && w.restartWAL("TRUNCATE") {
 		w.wal = wal{}
 	}

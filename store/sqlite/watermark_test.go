@@ -138,6 +138,9 @@ func TestDisk_LowRefusesAppends(t *testing.T) {
 	if err := errors.Join(add("s", plain, end), l.DeleteSession(ctx, "old")); err != nil {
 		t.Errorf("what must go on: %v", err)
 	}
+	if _, err := l.UpdateSession(ctx, "s", store.SessionPatch{Retention: &store.Keep{Events: new(int64(2))}}); err != nil {
+		t.Errorf("a shorter retention: %v", err)
+	}
 	if n, err := l.Retain(ctx, store.Retention{Events: 2}); err != nil || n == 0 {
 		t.Errorf("retention: %d, %v", n, err)
 	}
@@ -171,6 +174,68 @@ func TestDisk_LowRefusesAppends(t *testing.T) {
 	if s, err := l.Session(ctx, "new"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("what was refused left %+v, %v", s, err)
 	}
+}
+
+// Refused appends that come more often than the writer looks neither keep the
+// write-ahead log from being given back nor count as if they were in it.
+func TestDisk_LowGivesBackTheLogUnderRefusals(t *testing.T) {
+	t.Parallel()
+	ctx, dir := t.Context(), t.TempDir()
+	d := &pretendedDisk{}
+	d.free.Store(1000 * mib)
+	d.total.Store(2000 * mib)
+	l, err := sqlite.Open(ctx, dir, sqlite.Options{NoSync: true, Disk: d.options()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	add := func(typ string) error {
+		_, err := l.Append(ctx, "s", store.AppendOptions{}, store.Draft{Type: typ, Turn: "t", Data: []byte(`{"success":true}`)})
+		return err
+	}
+	refuse := func() {
+		t.Helper()
+		if err := add("text"); store.CodeOf(err) != store.CodeDiskLow {
+			t.Fatalf("append: %v", err)
+		}
+	}
+	empties := func(when string) {
+		t.Helper()
+		if err := l.Settle(ctx); err != nil { // what is made of the events is written too
+			t.Fatal(err)
+		}
+		refuse() // whose answer comes after what the writer says of the one before
+		tick, begin, size := time.NewTicker(100*time.Millisecond), time.Now(), int64(1)
+		defer tick.Stop()
+		for before := l.Health().WALBytes; size > 0 && time.Since(begin) < 2*time.Second; {
+			<-tick.C
+			refuse()
+			if now := l.Health().WALBytes; now > before {
+				t.Fatalf("%s: after a refusal the log is said to hold %d bytes, %d before", when, now, before)
+			}
+			info, err := os.Stat(filepath.Join(dir, "konlog.db-wal"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			size = info.Size()
+		}
+		refuse()
+		if held := l.Health().WALBytes; size != 0 || held != 0 {
+			t.Errorf("%s: the log has %d bytes after %v and is said to hold %d", when, size, time.Since(begin), held)
+		}
+	}
+	if err := add(store.TypeTurnStart); err != nil {
+		t.Fatal(err)
+	}
+	d.free.Store(99 * mib)
+	if err := l.LookAgain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	empties("low")
+	if err := add(store.TypeTurnEnd); err != nil {
+		t.Fatal(err)
+	}
+	empties("written to again")
 }
 
 // Where the system does not tell what is free, appends go on.
@@ -284,6 +349,7 @@ func TestDisk_CannotBeOutrun(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	awaitRows(t, dir, "garbage", 0) // there may be room for a moment before that
 	awaitWritable(t, l)
 	if second := fill(); second < first/4 {
 		t.Errorf("after all was deleted %d MiB could be stored, %d before", second/mib, first/mib)

@@ -100,6 +100,7 @@ func (w *writer) run() {
 			w.probe()
 			w.purge()
 			w.watchDisk()
+			w.log.health.wal.Store(w.wal.behind)
 			continue
 		}
 		// Whoever is about to append gets the chance to join this transaction:
@@ -115,6 +116,9 @@ func (w *writer) run() {
 			w.lookAtDisk(sizeOf(w.batch))
 			w.commit(w.batch)
 			w.checkpoint()
+			if w.disk.low && time.Since(w.disk.watched) >= probeEvery { // a probe waits for a quiet second, which may not come
+				w.watchDisk()
+			}
 			w.log.health.wal.Store(w.wal.behind)
 		}
 	}
@@ -180,7 +184,9 @@ func (w *writer) transact(batch []*op) (*txn, error) {
 
 // publish makes the committed state visible to readers, then announces it.
 func (w *writer) publish(t *txn) {
-	w.wal.wrote(t.bytes, len(t.changes))
+	if t.written { // what was refused is not in the log
+		w.wal.wrote(t.bytes, len(t.changes))
+	}
 	for _, c := range t.changes {
 		w.log.live.publish(c)
 	}
