@@ -50,10 +50,14 @@ type following struct {
 
 // sentBatch is what a reader has taken.
 type sentBatch struct {
-	transport string
-	last      int64
-	woke, at  time.Time
+	transport   string
+	first, last int64
+	woke, at    time.Time
 }
+
+// holds reports whether an event was among them. A reader that came later did
+// not get what was before its first.
+func (b *sentBatch) holds(id int64) bool { return b.first <= id && id <= b.last }
 
 func newAppends(sample float64, put func(span)) *appends {
 	return &appends{put: put, sample: sample, sessions: map[string][]*following{}}
@@ -137,7 +141,7 @@ func (a *appends) settle(f *following, r store.Appended, stored bool) {
 	}
 	f.last = r.Last
 	for i := range f.sent {
-		if f.sent[i].last >= f.last {
+		if f.sent[i].holds(f.last) {
 			a.finish(f, &f.sent[i])
 			return
 		}
@@ -193,19 +197,19 @@ func (a *appends) finish(f *following, b *sentBatch) {
 }
 
 // Sent implements stream.Trail.
-func (a *appends) Sent(transport, session string, _, last int64, woke time.Time) {
+func (a *appends) Sent(transport, session string, first, last int64, woke time.Time) {
 	if a.count.Load() == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b := sentBatch{transport: transport, last: last, woke: woke, at: time.Now()}
+	b := sentBatch{transport: transport, first: first, last: last, woke: woke, at: time.Now()}
 	list := append([]*following(nil), a.sessions[session]...) // finish changes it
 	for _, f := range list {
 		switch {
 		case f.last == 0 && len(f.sent) < sentKept:
 			f.sent = append(f.sent, b)
-		case f.last != 0 && last >= f.last:
+		case f.last != 0 && b.holds(f.last):
 			a.finish(f, &b)
 		}
 	}

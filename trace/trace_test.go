@@ -2,12 +2,14 @@ package trace
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,6 +243,31 @@ func TestReaderBeforeAnswer(t *testing.T) {
 	})
 }
 
+// Who attached after an append is not told as having been delivered it.
+func TestReaderThatCameLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, sent := range map[string]func(tr *Tracer, done func()){
+			"after the answer":  func(tr *Tracer, done func()) { done(); tr.Sent("sse", "s1", 3, 9, time.Now()) },
+			"before the answer": func(tr *Tracer, done func()) { tr.Sent("sse", "s1", 3, 9, time.Now()); done() },
+		} {
+			c, r := &collector{}, newRig(t)
+			tr := r.start(c, t.TempDir(), func(c *Config) { c.GenAI, c.Sample = false, 1 })
+			_, done := tr.Appending("", "s1", 2, 1)
+			sent(tr, func() { done(store.Appended{First: 1, Last: 2}, nil) })
+			time.Sleep(2 * time.Second)
+			if got := c.named(spanDeliver); len(got) != 0 || tr.count.Load() != 1 {
+				t.Errorf("%s: %d deliveries, %d followed", name, len(got), tr.count.Load())
+			}
+			tr.Sent("poll", "s1", 1, 9, time.Now())
+			time.Sleep(2 * time.Second)
+			if got := c.named(spanDeliver); len(got) != 1 || got[0].of("konlog.transport") != "poll" {
+				t.Errorf("%s: who was delivered it: %+v", name, got)
+			}
+			tr.Close()
+		}
+	})
+}
+
 func TestNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r := &collector{}, newRig(t)
@@ -414,6 +441,34 @@ func TestQuietAboutAFailure(t *testing.T) {
 		tr.Close()
 		if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); len(lines) != 2 || !strings.Contains(lines[1], "again") {
 			t.Errorf("got %s", log.String())
+		}
+	})
+}
+
+// unreadable are turns that cannot be read.
+type unreadable struct {
+	store.Turns
+	asked atomic.Int64
+}
+
+func (u *unreadable) Turn(context.Context, string, string) (*store.Turn, error) {
+	u.asked.Add(1)
+	return nil, store.ErrStorageFailed
+}
+
+// A turn that cannot be read is tried less and less often.
+func TestUnreadableTurnBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		r, turns := newRig(t), &unreadable{}
+		tr := r.start(&collector{}, t.TempDir(), func(c *Config) {
+			c.Turns, c.Logger = turns, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		r.append("s1", aTurn("t1")...)
+		time.Sleep(5 * time.Minute)
+		tr.Close()
+		if n := strings.Count(log.String(), "not exported for now"); n < 5 || n > 12 || int64(n) != turns.asked.Load() {
+			t.Errorf("told %d times in 5 minutes, asked %d times", n, turns.asked.Load())
 		}
 	})
 }

@@ -61,9 +61,9 @@ func (r *turnReader) run(ctx context.Context) {
 		b, err := tail.Next(ctx, time.Hour)
 		if err == nil {
 			err = r.take(ctx, &b)
-			wait = retryMin
 		}
 		if err == nil || ctx.Err() != nil {
+			wait = retryMin // not before: to have read the feed is not to have exported
 			continue
 		}
 		r.logger.Warn("turns are not exported for now", "err", err)
