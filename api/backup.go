@@ -29,12 +29,12 @@ const (
 type copies struct {
 	place chan struct{} // capacity 1: who makes an answer has a place in it
 	pages prometheus.Counter
-	whole atomic.Int64 // Unix milliseconds: when a copy last was up to date; 0 means never
+	whole atomic.Int64 // Unix milliseconds: when a copy last was given all; 0 means never. Whether it was written is not known here
 }
 
 func newCopies(m *metrics) *copies {
 	c := &copies{place: make(chan struct{}, 1), pages: m.counter("copied_pages_total", "Pages of the database that were given to backups and followers.")}
-	m.gauge("copied_time_seconds", "Unix time at which a backup or a follower last was up to date; 0 since the start of the server: never.", nil, func() float64 {
+	m.gauge("copied_time_seconds", "Unix time at which a backup or a follower last was given all that there was; 0 since the start of the server: never.", nil, func() float64 {
 		return float64(c.whole.Load()) / 1000
 	})
 	return c

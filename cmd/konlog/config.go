@@ -323,7 +323,8 @@ func (a *app) warnOfEnvironment() {
 		return
 	}
 	a.warned = true
-	known := []string{"KONLOG_CONFIG", tokenVariable, jwtSecretVariable, "KONLOG_IMAGES"} // the last is what konlog run gives to agents
+	// The last three are what konlog gives to agents and to its terminals.
+	known := []string{"KONLOG_CONFIG", tokenVariable, jwtSecretVariable, "KONLOG_IMAGES", "KONLOG_SESSION", "KONLOG_AGENT_PROCESS"}
 	for _, s := range settings {
 		known = append(known, s.envName())
 	}

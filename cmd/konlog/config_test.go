@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -216,5 +217,20 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("no hint: %s", &stderr)
 			}
 		})
+	}
+}
+
+// What konlog itself gives to agents and to its terminals is not told of as a
+// mistake; what only looks so is.
+func TestWarningOfVariables(t *testing.T) {
+	for name, warned := range map[string]bool{
+		"KONLOG_SESSION": false, "KONLOG_AGENT_PROCESS": false, "KONLOG_IMAGES": false, "KONLOG_ADDR": false, "PATH": false, "KONLOG_ADR": true,
+	} {
+		var out bytes.Buffer
+		a := &app{stderr: &out, environ: func() []string { return []string{name + "=x"} }}
+		a.warnOfEnvironment()
+		if got := strings.Contains(out.String(), name+" is no setting"); got != warned {
+			t.Errorf("%s: printed %q", name, out.String())
+		}
 	}
 }

@@ -264,7 +264,8 @@ func (s *server) sweepBlobs(ctx context.Context, grace time.Duration) {
 }
 
 // stop tells the readers to come back, ends the requests in flight and closes
-// the data. It takes no longer than the drain timeout and the engine's close.
+// the data. It takes no longer than the drain timeout, the engine's close and
+// what is left of traces.
 func (s *server) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.settings.duration("drain.timeout"))
 	defer cancel()

@@ -173,8 +173,12 @@ func checkServeArgs(file string, args []string) error {
 	if err := serve.ParseFlags(args); err != nil {
 		return usagef("%w", err).because("what stands after -- are settings of konlog serve: konlog serve --help")
 	}
-	for _, name := range []string{"tls-cert", "tls-key", "tls-acme-ca", "auth-jwt-secret-file"} {
-		if f := serve.Flags().Lookup(name); f != nil && f.Changed && !filepath.IsAbs(f.Value.String()) {
+	for _, name := range []string{"tls-cert", "tls-key", "tls-acme-ca", "auth-jwt-secret-file", "auth-jwks", "trace-headers-file"} {
+		f := serve.Flags().Lookup(name)
+		if f == nil || !f.Changed || name == "auth-jwks" && strings.Contains(f.Value.String(), "://") { // a key set may be a URL
+			continue
+		}
+		if !filepath.IsAbs(f.Value.String()) {
 			return usagef("--%s %s is relative, and a service runs elsewhere", name, f.Value).because("give the whole path, and let the service's user read it")
 		}
 	}

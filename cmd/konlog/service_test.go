@@ -86,12 +86,16 @@ func TestServicePortsNeedACapability(t *testing.T) {
 
 func TestServiceRefusesWhatServeWould(t *testing.T) {
 	keys := writeConfig(t, "[auth]\nkeys = true\n")
-	for _, args := range [][]string{{"--no-such"}, {"word"}, {"--data", "/tmp/x"}, {"--addr", "0.0.0.0:8787"}, {"--addr", "nowhere"}, {"--retention-age", "soon"}} {
+	for _, args := range [][]string{{"--no-such"}, {"word"}, {"--data", "/tmp/x"}, {"--addr", "0.0.0.0:8787"}, {"--addr", "nowhere"}, {"--retention-age", "soon"},
+		{"--auth-jwks", "keys.json"}, {"--trace-headers-file", "headers"}} {
 		if checkServeArgs("", args) == nil {
 			t.Errorf("%q was taken", args)
 		}
 	}
-	for _, args := range [][]string{{"--retention-age", "30d", "--agent", "a=b"}, {"--addr", "0.0.0.0:8787", "--auth-keys"}, {"--addr", "unix:/run/konlog.sock"}, {"--addr", ":9000"}} {
+	if err := checkServeArgs("", []string{"--auth-jwks", "keys.json"}); err == nil || !strings.Contains(err.Error(), "is relative") {
+		t.Errorf("a relative key set: %v", err)
+	}
+	for _, args := range [][]string{{"--auth-jwks", "https://id.example.org/keys"}, {"--auth-jwks", "/etc/konlog/keys.json"}, {"--trace-headers-file", "/etc/konlog/headers"}, {"--retention-age", "30d", "--agent", "a=b"}, {"--addr", "0.0.0.0:8787", "--auth-keys"}, {"--addr", "unix:/run/konlog.sock"}, {"--addr", ":9000"}} {
 		if err := checkServeArgs("", args); err != nil {
 			t.Errorf("%q: %v", args, err)
 		}
