@@ -82,14 +82,16 @@ func (a *Access) Verify(ctx context.Context, token string) (Grant, error) {
 // Holds reports whether what the grant came from is still in force: its key
 // was not revoked or rotated away, and its browser session was not signed out.
 func (a *Access) Holds(g *Grant) bool {
-	return !a.Required() || !a.logins.out.has(g.login) && !a.Revoked(g)
+	return !a.Required() || !a.logins.out.has(g.login) && a.verifier.Holds(g)
 }
 
 // Revoked reports whether what the grant came from was taken back: its key was
 // revoked, has expired or was rotated away. Whoever signs a browser out takes
 // nothing back, and neither does a JSON Web Token that expires: its bearer gets
 // the next one.
-func (a *Access) Revoked(g *Grant) bool { return a.Required() && !a.verifier.Holds(g) }
+func (a *Access) Revoked(g *Grant) bool {
+	return a.Required() && (!a.verifier.Holds(g) || !g.ends.IsZero() && !time.Now().Before(g.ends))
+}
 
 // Authenticate makes the pass that a token gives, or returns ErrUnauthorized.
 func (a *Access) Authenticate(ctx context.Context, token string) (*Pass, error) {

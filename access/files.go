@@ -105,29 +105,41 @@ func syncDir(dir string) error {
 type watched struct {
 	path string
 
-	mu   sync.Mutex // guards what follows, and keeps an older reading from coming after a newer; nobody waits for it
-	last time.Time  // when it was looked at
-	info fs.FileInfo
-	err  error // of the last look
+	mu     sync.Mutex // guards what follows, and keeps an older reading from coming after a newer; nobody waits for it
+	last   time.Time  // when it was looked at
+	info   fs.FileInfo
+	err    error  // of the last look
+	failed string // what the last reading ended with, or ""
 }
 
-// refresh calls read when the file is another than at the last call. It looks
-// at most once in statEvery, and not while another call does.
-func (w *watched) refresh(now time.Time, read func()) {
+// refresh calls read when the file is another than at the last call, or could
+// not be read then: what has become of it may not show in its attributes. It
+// looks at most once in statEvery, and not while another call does. The error
+// is read's, and told once as long as it stays the same.
+func (w *watched) refresh(now time.Time, read func() error) error {
 	if !w.mu.TryLock() {
-		return
+		return nil
 	}
 	defer w.mu.Unlock()
 	if since := now.Sub(w.last); since >= 0 && since < statEvery {
-		return
+		return nil
 	}
 	// The look comes before the reading: a change in between is seen next time.
 	info, err := os.Stat(w.path)
 	same := !w.last.IsZero() && sameFile(w.info, info) && errors.Is(err, fs.ErrNotExist) == errors.Is(w.err, fs.ErrNotExist)
 	w.last, w.info, w.err = now, info, err
-	if !same {
-		read()
+	if same && w.failed == "" {
+		return nil
 	}
+	told := w.failed
+	w.failed = ""
+	if err = read(); err != nil {
+		w.failed = err.Error()
+	}
+	if w.failed == told {
+		return nil
+	}
+	return err
 }
 
 func sameFile(a, b fs.FileInfo) bool {

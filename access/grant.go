@@ -19,9 +19,10 @@ type Grant struct {
 
 	Expires time.Time // zero: never
 
-	given Verifier // who gave it and says whether it holds, or nil
-	key   string   // what it stands on, by which that one knows it
-	login signIn   // the browser session it came by, if any
+	given Verifier  // who gave it and says whether it holds, or nil
+	key   string    // what it stands on, by which that one knows it
+	ends  time.Time // of an API key, after which there is no next one; zero: never
+	login signIn    // the browser session it came by, if any
 
 	feed store.Patterns // sessions of which it may see no more than the feed tells
 }

@@ -236,7 +236,7 @@ func openSecret(c JWTConfig) (*secretSource, error) {
 	if c.SecretFile == "" {
 		err = s.install([]byte(c.Secret.Reveal()))
 	} else {
-		s.file.refresh(time.Now(), func() { err = s.read() })
+		err = s.file.refresh(time.Now(), s.read)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secret of tokens: %w", err)
@@ -269,11 +269,9 @@ func (s *secretSource) install(secret []byte) error {
 // one so.
 func (s *secretSource) fresh() *sharedSecret {
 	if s.file.path != "" {
-		s.file.refresh(time.Now(), func() {
-			if err := s.read(); err != nil {
-				s.logger.Error("the secret of tokens cannot be read; the last one stays in force", "file", s.file.path, "err", err)
-			}
-		})
+		if err := s.file.refresh(time.Now(), s.read); err != nil {
+			s.logger.Error("the secret of tokens cannot be read; the last one stays in force", "file", s.file.path, "err", err)
+		}
 	}
 	return s.now.Load()
 }

@@ -68,7 +68,7 @@ func (k *Key) Usable(now time.Time) bool {
 func (k *Key) Grant() Grant {
 	return Grant{
 		Subject: k.Subject, ID: "key:" + k.ID, Read: k.Read, Write: k.Write, Admin: k.Admin, Metrics: k.Metrics, Shell: k.Shell,
-		Expires: k.Expires, key: k.ID,
+		Expires: k.Expires, ends: k.Expires, key: k.ID,
 	}
 }
 
@@ -87,8 +87,10 @@ var _ Verifier = (*Keys)(nil)
 func OpenKeys(path string, logger *slog.Logger) (*Keys, error) {
 	k := &Keys{file: watched{path: path}, logger: logger}
 	var rows []*Key
-	var err error
-	k.file.refresh(time.Now(), func() { rows, err = readKeys(path) })
+	err := k.file.refresh(time.Now(), func() (err error) {
+		rows, err = readKeys(path)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -107,15 +109,18 @@ func (k *Keys) install(rows []*Key) {
 // fresh takes in a change of the file. One that cannot be read leaves what was
 // known in force; one that is gone takes all keys with it.
 func (k *Keys) fresh() map[string]*Key {
-	k.file.refresh(time.Now(), func() {
+	err := k.file.refresh(time.Now(), func() error {
 		rows, err := readKeys(k.file.path)
 		if err != nil {
-			k.logger.Error("the key file cannot be read; the keys that were known stay in force", "err", err)
-			return
+			return err
 		}
 		k.install(rows)
 		k.logger.Info("the key file was read again", "file", k.file.path, "keys", len(rows))
+		return nil
 	})
+	if err != nil {
+		k.logger.Error("the key file cannot be read; the keys that were known stay in force", "err", err)
+	}
 	return *k.rows.Load()
 }
 
@@ -139,10 +144,11 @@ func (k *Keys) Verify(_ context.Context, token string) (Grant, error) {
 	return g, nil
 }
 
-// Holds reports whether the key of the grant was not revoked.
+// Holds reports whether the key of the grant was not revoked. That it expires
+// is the Pass's business: its readers have a grace.
 func (k *Keys) Holds(g *Grant) bool {
 	row, ok := k.fresh()[g.key]
-	return ok && row.Usable(time.Now())
+	return ok && row.Revoked.IsZero()
 }
 
 // Usable counts the keys that let somebody in.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -319,8 +320,11 @@ func TestExpiry(t *testing.T) {
 			t.Fatalf("a moment before: %v", err)
 		}
 		after(time.Millisecond)
-		if pass.InForce(time.Now()) || keys.Holds(pass.Grant()) {
+		if pass.InForce(time.Now()) || !a.Revoked(pass.Grant()) {
 			t.Error("it is still in force")
+		}
+		if !keys.Holds(pass.Grant()) {
+			t.Error("who has expired is taken for revoked, and gets no grace")
 		}
 		g, err := keys.Verify(t.Context(), token)
 		wantRefused(t, "expired", g, err)
@@ -339,7 +343,7 @@ func TestLooksOnceASecond(t *testing.T) {
 		w := &watched{path: path}
 		reads := 0
 		for range 100 {
-			w.refresh(time.Now(), func() { reads++ })
+			_ = w.refresh(time.Now(), func() error { reads++; return nil })
 		}
 		if reads != 1 {
 			t.Fatalf("%d reads in one moment", reads)
@@ -354,20 +358,50 @@ func TestLooksOnceASecond(t *testing.T) {
 		} {
 			change()
 			before := reads
-			w.refresh(time.Now(), func() { reads++ })
+			_ = w.refresh(time.Now(), func() error { reads++; return nil })
 			if reads != before {
 				t.Fatalf("change %d: it was looked at within a second", i)
 			}
 			after(statEvery)
-			w.refresh(time.Now(), func() { reads++ })
+			_ = w.refresh(time.Now(), func() error { reads++; return nil })
 			if reads != before+1 && !(runtime.GOOS == "windows" && i == 4) {
 				t.Errorf("change %d was not seen", i)
 			}
 			after(statEvery)
-			w.refresh(time.Now(), func() { reads++ })
+			_ = w.refresh(time.Now(), func() error { reads++; return nil })
 			if reads != before+1 && !(runtime.GOOS == "windows" && i == 4) {
 				t.Errorf("change %d was read again", i)
 			}
+		}
+	})
+}
+
+// TestReadAgain guards that a file which could not be read is tried again, though
+// it did not change, and that this is told once.
+func TestReadAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &watched{path: filepath.Join(t.TempDir(), "f")}
+		var fails error
+		reads, told := 0, 0
+		look := func() {
+			if w.refresh(time.Now(), func() error { reads++; return fails }) != nil {
+				told++
+			}
+			after(statEvery)
+		}
+		look()
+		_ = os.WriteFile(w.path, []byte("a"), 0o600)
+		fails = errors.New("not now")
+		look()
+		look()
+		fails = errors.New("for another reason")
+		look()
+		fails = nil
+		look()
+		look()
+		if reads != 5 || told != 2 {
+			t.Errorf("it was read %d times and told %d times, want 5 and 2", reads, told)
 		}
 	})
 }
@@ -378,11 +412,11 @@ func TestOnlyOneReads(t *testing.T) {
 	t.Parallel()
 	w := &watched{path: filepath.Join(t.TempDir(), "f")}
 	now := time.Now()
-	w.refresh(now, func() {
+	_ = w.refresh(now, func() error {
 		if err := os.WriteFile(w.path, []byte("newer"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.refresh(now.Add(time.Hour), func() { t.Error("two read at a time") })
+		return w.refresh(now.Add(time.Hour), func() error { t.Error("two read at a time"); return nil })
 	})
 }
 

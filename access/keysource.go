@@ -71,9 +71,7 @@ type keySetFile struct {
 
 func openKeySetFile(path string, logger *slog.Logger) (keySource, error) {
 	f := &keySetFile{file: watched{path: path}, logger: logger}
-	var err error
-	f.file.refresh(time.Now(), func() { err = f.read() })
-	if err != nil {
+	if err := f.file.refresh(time.Now(), f.read); err != nil {
 		return nil, fmt.Errorf("key set %s: %w", path, err)
 	}
 	return f, nil
@@ -96,11 +94,9 @@ func (f *keySetFile) read() error {
 }
 
 func (f *keySetFile) set() *keySet {
-	f.file.refresh(time.Now(), func() {
-		if err := f.read(); err != nil {
-			f.logger.Error("the key set cannot be read; the last one stays in force", "file", f.file.path, "err", err)
-		}
-	})
+	if err := f.file.refresh(time.Now(), f.read); err != nil {
+		f.logger.Error("the key set cannot be read; the last one stays in force", "file", f.file.path, "err", err)
+	}
 	return f.keys.Load()
 }
 

@@ -180,6 +180,10 @@ func (s *Server) admitted(n need, h echo.HandlerFunc) echo.HandlerFunc {
 			r = r.WithContext(access.With(r.Context(), pass))
 		}
 		c.SetRequest(r)
+		// What is refused counts, too: names are not to be guessed without end.
+		if err := s.rates.ofCredential(r.Context()); err != nil {
+			return err
+		}
 		if err := meant(r, grantOf(r.Context())); err != nil {
 			return err
 		}

@@ -392,6 +392,16 @@ func TestExpiredConnectionTakesNoCommands(t *testing.T) {
 // TestStreamedBodyOfARevokedKey: each commit of a body that goes on is asked
 // anew.
 func TestStreamedBodyOfARevokedKey(t *testing.T) {
+	t.Parallel()
+	for name, pause := range map[string]time.Duration{"at once": 0, "later": bodyAsks + 100*time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			streamedBodyOfARevokedKey(t, pause)
+		})
+	}
+}
+
+func streamedBodyOfARevokedKey(t *testing.T, pause time.Duration) {
 	w := newWorld(t, Config{})
 	url := w.serve()
 	body, lines := io.Pipe()
@@ -419,6 +429,7 @@ func TestStreamedBodyOfARevokedKey(t *testing.T) {
 		t.Fatalf("after the first line: %+v, %v", b, err)
 	}
 	w.keys.revoke("key:both")
+	<-time.After(pause) // the body's own look comes first then
 	_, _ = io.WriteString(lines, `{"type":"note"}`+"\n")
 	got := <-answered
 	_ = lines.Close()

@@ -328,9 +328,9 @@ func TestAppendFrameFailure(t *testing.T) {
 // TestPollOutlastsDeadlines: a poll may wait longer than a request may take.
 func TestPollOutlastsDeadlines(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, Config{Limits: Limits{BodyTimeout: 20 * time.Millisecond, WriteTimeout: 20 * time.Millisecond}})
+	r := newRig(t, Config{Limits: Limits{BodyTimeout: 500 * time.Millisecond, WriteTimeout: 500 * time.Millisecond}})
 	wantStatus(t, r.post(eventsPath, `{"type":"a"}`), 201)
-	a := r.get(eventsPath + "?after=1&wait=0.1")
+	a := r.get(eventsPath + "?after=1&wait=1.5")
 	if wantStatus(t, a, 200); !strings.Contains(a.body, `"caughtUp":true`) {
 		t.Errorf("poll answered %s", a.body)
 	}

@@ -73,7 +73,7 @@ func errBodyTooLarge(max int) error {
 
 // errBody classes a failed read of a body.
 func errBody(err error) error {
-	if _, ok := asLimit(err); ok {
+	if store.CodeOf(err) != "" { // it was cut here: by a limit, or because its credential was revoked
 		return err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -118,7 +118,7 @@ func (r *secureRig) follow(path string) func() string {
 // directions live longer than the deadlines of plain requests, and each counts.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
-	r := newSecureRig(t, Config{Limits: Limits{ConnectionsPerAddress: 5, BodyTimeout: 400 * time.Millisecond, WriteTimeout: 400 * time.Millisecond}})
+	r := newSecureRig(t, Config{Limits: Limits{ConnectionsPerAddress: 5, BodyTimeout: 2 * time.Second, WriteTimeout: 2 * time.Second}})
 	if a := r.whole("POST", eventsPath, strings.NewReader(`{"type":"text"}`)); a.status != 201 {
 		t.Fatalf("append: %+v", a)
 	}
@@ -193,11 +193,11 @@ func TestHTTP2(t *testing.T) {
 // over ends the stream, so a stream in which nothing happens must have none.
 func TestSilentStreamOverHTTP2(t *testing.T) {
 	t.Parallel()
-	const timeout = 100 * time.Millisecond
+	const timeout = time.Second
 	r := newSecureRig(t, Config{Stream: stream.Config{WriteTimeout: timeout, Heartbeat: time.Hour}})
 	r.whole("PUT", "/v1/sessions/s1", nil)
 	next := r.follow("/v1/sessions/s1/sse")
-	<-time.After(5 * timeout) // the deadline is the network's own, which no clock of a test moves
+	<-time.After(2 * timeout) // the deadline is the network's own, which no clock of a test moves
 	r.whole("POST", "/v1/sessions/s1/events", strings.NewReader(`{"type":"text","data":{"text":"late"}}`), "Content-Type", "application/json")
 	if id := next(); id != "1" {
 		t.Errorf("the next event is %q", id)

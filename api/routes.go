@@ -154,15 +154,7 @@ func (s *Server) presentFirst(h echo.HandlerFunc) echo.HandlerFunc {
 
 // counted counts the answers of one route by status, refusals included.
 func (s *Server) counted(path string, n need, h echo.HandlerFunc) echo.HandlerFunc {
-	admitted := s.admitted(n, func(c echo.Context) error {
-		if n.kind == needNothing { // strangers share no credential: the limit of their address is theirs
-			return h(c)
-		}
-		if err := s.rates.ofCredential(c.Request().Context()); err != nil {
-			return err
-		}
-		return h(c)
-	})
+	admitted := s.admitted(n, h)
 	return func(c echo.Context) error {
 		if err := admitted(c); err != nil {
 			s.answerError(err, c)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -224,7 +225,7 @@ func (s *Server) viewBody(c echo.Context, row inboundRow) (session string, frame
 		return "", nil, nil, store.Errorf(store.CodeInvalidJSON, "the body is not valid JSON")
 	}
 	frame, named, err = row.translate(buf.b)
-	return session, frame, named, err
+	return session, frame, bytes.Clone(named), err
 }
 
 // present refuses a session that is absent, or not to be seen.
