@@ -504,7 +504,7 @@ func TestRedactorIsLinear(t *testing.T) {
 		for name, line := range map[string]string{"text": text, "string": plainJSON(t, text), "list": "[" + parts + "1]"} {
 			begin := time.Now()
 			r.Line([]byte(line))
-			if d := time.Since(begin); d > 15*time.Second { // most take 10 ms
+			if d := time.Since(begin); d > 2*time.Minute { // most take 10 ms; what is not linear takes hours
 				t.Errorf("%d bytes of %q as a %s took %s", len(line), part, name, d)
 			}
 		}

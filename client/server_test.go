@@ -72,7 +72,7 @@ func (f *fake) play(r *http.Request, send func(name, data string) error) error {
 		after = f.head - n
 	}
 	epoch := f.epoch.Load().(string)
-	if err := send("hello", fmt.Sprintf(`{"type":"hello","session":"s1","epoch":%q,"floor":%d,"head":%d,"after":%d,"heartbeatMs":100,"status":{"state":"idle"}}`, epoch, f.floor, f.head, after)); err != nil {
+	if err := send("hello", fmt.Sprintf(`{"type":"hello","session":"s1","epoch":%q,"floor":%d,"head":%d,"after":%d,"heartbeatMs":500,"status":{"state":"idle"}}`, epoch, f.floor, f.head, after)); err != nil {
 		return err
 	}
 	if e := q.Get("epoch"); e != "" && e != epoch {

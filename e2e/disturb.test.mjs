@@ -175,6 +175,8 @@ class Person {
     await box.fill(text);
     await box.press('Enter');
     await page.waitForFunction(() => document.querySelector('[data-testid=composer]')?.value === '');
+    // On the disk it is a moment later.
+    await page.waitForFunction((text) => [...document.querySelectorAll('[data-testid=pending]')].every((p) => !p.textContent.includes(text) || p.dataset.stored === 'true' || p.dataset.state === 'sent'), text);
     this.typed.push(text);
   }
 

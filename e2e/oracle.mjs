@@ -32,7 +32,7 @@ export async function level(page, server, session, within = levelWithin) {
 
 /** Opens every card and thought, as Shift+E does for a person: what is closed is not in the document. */
 export async function openDetails(page) {
-  await page.waitForSelector(conversation);
+  await page.waitForSelector(`${conversation}[data-last]:not([data-last="0"])`); // and not the place that is kept for it
   await until(
     () =>
       page.evaluate((selector) => {
@@ -56,7 +56,7 @@ export async function readAll(page) {
   // Twice: with the page that has its beginning a block may get another first event, and so another row.
   for (const time of ['first', 'second']) {
     const end = page.locator('[data-testid=to-end]');
-    if (await end.count()) await end.click();
+    if (await end.count()) await end.click({ timeout: 2000 }).catch(() => {}); // it may go by itself
     await page.evaluate(installReader);
     await until(() => page.evaluate((selector) => window.readRows(document.querySelector(selector)), conversation), `the beginning of the conversation, for the ${time} time`);
   }

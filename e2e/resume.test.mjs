@@ -84,7 +84,7 @@ describe('tabs and devices', { concurrency }, () => {
     await until(async () => (await connections(server)) === 2 || `${await connections(server)} connections`, 'one connection for the watcher and one for both tabs');
     const producer = stage.begin();
     await producer.part(0.4);
-    assert.ok((await place(second)).last > 0 && (await place(stage.subject)).last > 0, 'both tabs go along');
+    for (const page of [second, stage.subject]) await until(async () => (await place(page)).last > 0 || 'nothing yet', 'both tabs going along');
     await stage.subject.close(); // it came first, so it has the connection
     await producer.part(0.7);
     const third = await device.open(at(proxy.url, session));
@@ -117,7 +117,7 @@ describe('tabs and devices', { concurrency }, () => {
     ]);
     for (const page of [watcher, subject]) await page.waitForSelector('[data-request=q-hand] [data-testid=allow]');
     await subject.waitForSelector('[data-testid=turn-state][data-state=waiting]');
-    await Promise.all([watcher, subject].map((page) => page.locator('[data-request=q-hand] [data-testid=allow]').first().click({ timeout: 2000 }).catch(() => {})));
+    await Promise.all([watcher, subject].map((page) => page.locator('[data-request=q-hand] [data-testid=allow]').first().click({ timeout: 15_000 }).catch(() => {})));
     for (const page of [watcher, subject]) await page.waitForFunction(() => !document.querySelector('[data-item=question][data-request=q-hand] [data-testid=allow]'));
     const answers = (await server.events(session)).filter((e) => e.type === 'permission_response' && e.data.requestId === 'q-hand');
     assert.equal(answers.length, 1, 'answers in the log');
@@ -134,7 +134,7 @@ describe('tabs and devices', { concurrency }, () => {
     await server.call('/v1/kontasks/k-hand', { session, title: 'The build is green', status: 'ready', context: { choices } }, 'PUT');
     const choice = (page, n) => page.locator('[data-item=kontask][data-kontask=k-hand] [data-choice]').nth(n);
     for (const page of [watcher, subject]) await choice(page, 0).waitFor();
-    await Promise.all([watcher, subject].map((page, n) => choice(page, n).click({ timeout: 2000 }).catch(() => {})));
+    await Promise.all([watcher, subject].map((page, n) => choice(page, n).click({ timeout: 15_000 }).catch(() => {})));
     await until(async () => (await server.events(session)).some((e) => e.type === 'kontask_chosen'), 'the choice being in the log');
     await Promise.all([watcher, subject].map((page) => level(page, server, session)));
     const events = await server.events(session);
@@ -153,9 +153,10 @@ describe('without a server', { concurrency }, () => {
     const producer = stage.begin();
     for (const share of [0.2, 0.45, 0.7]) {
       await producer.part(share);
+      await subject.locator('[data-item]').first().waitFor();
       await device.context.setOffline(true);
       proxy.offline(true);
-      await subject.waitForSelector('[data-testid=reconnecting]', { timeout: 5000 });
+      await subject.waitForSelector('[data-testid=reconnecting]');
       assert.equal(await subject.locator('[data-testid=reconnecting]').count(), 1, 'one word about it');
       assert.ok((await subject.locator('[data-item]').count()) > 0, 'the conversation stays');
       await producer.part(share + 0.15);
@@ -197,7 +198,7 @@ describe('without a server', { concurrency }, () => {
     for (const text of ['first words typed offline', 'second words typed offline']) {
       await subject.fill('[data-testid=composer]', text);
       await subject.click('[data-testid=send]');
-      await subject.locator('[data-testid=pending]', { hasText: text }).waitFor();
+      await subject.locator('[data-testid=pending][data-stored=true]', { hasText: text }).waitFor();
       assert.equal(await subject.inputValue('[data-testid=composer]'), '', 'the prompt was taken');
     }
     await subject.reload();
@@ -294,7 +295,7 @@ describe('an hour later', { concurrency }, () => {
     await producer.part(0.5);
     // The lid is closed: connections die without a word, and no timer runs.
     proxy.stall();
-    await stage.subject.clock.pauseAt(Date.now() + 1000);
+    await stage.subject.clock.pauseAt(Date.now() + 30_000);
     await producer.done;
     await server.call('/v1/kontasks/k-late', { session, ...card }, 'PUT');
     proxy.cut();

@@ -114,7 +114,7 @@ describe('signing in', { concurrency: 2 }, () => {
       const page = await device.open(at(proxy.url, 's1'));
       await page.locator(signInPage).waitFor();
       assert.equal(await page.locator('.app').count(), 0, 'nothing else is there');
-      assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('name')), 'token');
+      await page.waitForFunction(() => document.activeElement?.getAttribute('name') === 'token');
       await page.evaluate(() => (window.same = true));
       await signIn(page, 'konlog_nobody_nothing');
       await page.getByText('This token is not valid').waitFor();
@@ -193,8 +193,9 @@ describe('a sign-in that ends in mid-turn', { concurrency: 2 }, () => {
       const page = await rig.page(t, at(proxy.url, 's1'));
       await page.locator(signInPage).waitFor();
       await page.evaluate(() => (window.same = true));
-      await signIn(page, await key(server, '--name', 'first', '--subject', 'anna', '--read', '*', '--write', '*', '--expires', '6s'));
-      await page.locator(conversation).waitFor();
+      await signIn(page, await key(server, '--name', 'first', '--subject', 'anna', '--read', '*', '--write', '*', '--expires', '15s'));
+      await turn.say(1);
+      await turn.shown(page);
       for (let i = 0; (await page.locator(bar).count()) === 0; i++) {
         assert.ok(i < 600, 'the sign-in does not end');
         await turn.say(1);
@@ -309,6 +310,8 @@ describe('who may do what', { concurrency: 2 }, () => {
     await page.evaluate(() => (location.hash = '#/s/theirs'));
     await page.getByTestId('read-only').waitFor();
     assert.match(await page.getByTestId('read-only').innerText(), /may read this session, but not write/);
+    await page.locator('.ask button').first().waitFor();
+    await page.locator('[data-kontask] [data-choice]').first().waitFor();
     const enabled = () => page.locator('.ask button, [data-kontask] [data-choice]').evaluateAll((all) => all.map((b) => !b.disabled));
     assert.deepEqual(await enabled(), [false, false, false, false], 'a button that would fail is on');
     await page.locator('[data-request] .ask-state').getByText('not write').waitFor();
@@ -350,6 +353,7 @@ describe('who may do what', { concurrency: 2 }, () => {
       users[name] = page;
     }
     for (const name of ['anna', 'bob']) await server.call(`/v1/sessions/${name}-1/events`, [{ type: 'text', data: { text: `A secret of ${name}.` } }]);
+    await until(async () => (await server.call('/v1/search?q=secret')).hits.length >= 2 || 'not yet', 'both texts being found');
     for (const [name, page] of Object.entries(users)) {
       const other = name === 'anna' ? 'bob' : 'anna';
       await page.locator(`[data-session="${name}-1"]`).first().waitFor();

@@ -11,12 +11,17 @@ const on = ['--shell-realtime', '--shell-command', '/bin/sh'];
 const screen = (page) => page.evaluate(() => [...document.querySelectorAll('.xterm-rows > div')].map((row) => row.textContent.trimEnd()).join('\n'));
 const shows = (page, text) => until(async () => (await screen(page)).includes(text) || screen(page), `the screen showing ${text}`);
 const phase = (page, name) => page.waitForSelector(`[data-testid=terminal][data-phase=${name}]`);
+/** It is drawn as live a frame before it takes keys. */
+const ready = async (page) => {
+  await phase(page, 'live');
+  await page.waitForFunction(() => document.activeElement?.matches('.xterm-helper-textarea'));
+};
 
 async function openTerminal(page, server) {
   await page.goto(server.url + '/');
   await page.getByRole('button', { name: 'New session' }).first().click();
   await page.locator('[data-testid=open-terminal]').click();
-  await phase(page, 'live');
+  await ready(page);
   return decodeURIComponent(new URL(page.url()).hash.replace('#/s/', ''));
 }
 
@@ -38,6 +43,7 @@ describe('a terminal', { concurrency: 2 }, () => {
     const other = await rig.device(t, { viewport: { width: 390, height: 700 } });
     const phone = await other.open(at(server.url, session));
     await shows(phone, 'sum 42');
+    await ready(phone);
     await phone.keyboard.type('echo from the phone\n');
     await shows(page, '\nfrom the phone');
 
@@ -61,18 +67,23 @@ describe('a terminal', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: 'Control' }).tap();
     await page.waitForSelector('.terminal-key[aria-pressed=true]');
     await page.keyboard.type('c');
-    await shows(page, 'interrupted');
+    await shows(page, '\ninterrupted');
     await page.waitForSelector('.terminal-key[aria-pressed=false]');
     await page.getByRole('button', { name: 'Arrow up' }).tap();
     await shows(page, '^[[A');
     await page.getByRole('button', { name: 'Control' }).tap();
+    await page.waitForSelector('.terminal-key[aria-pressed=true]');
     await page.keyboard.type('u'); // takes the line away
     await page.keyboard.type('exit\n');
     await phase(page, 'over');
     await page.getByRole('button', { name: 'Start it again' }).tap();
-    await phase(page, 'live');
+    await ready(page);
     await page.keyboard.type('echo second $((1+1))\n');
     await shows(page, 'second 2');
+    await page.reload();
+    await phase(page, 'live');
+    await shows(page, 'second 2');
+    assert.doesNotMatch(await screen(page), /waiting/, 'nothing of the first program is left');
     const events = await server.events(session);
     assert.deepEqual(events.filter((e) => e.type === 'terminal_start').map((e) => e.data.command), [['/bin/sh'], ['/bin/sh']]);
     device.check('the page');

@@ -11,7 +11,7 @@ import { setStage } from './stage.mjs';
 const rig = useRig();
 
 /** Tests at a time: they wait more than they work. */
-const concurrency = 4;
+const concurrency = 2;
 /** Milliseconds in which a page has found what works: two silences in a row and the back-off between. */
 const settledWithin = 40_000;
 

@@ -448,7 +448,7 @@ func TestMetricsCount(t *testing.T) {
 	var after scrape
 	for deadline := time.Now().Add(10 * time.Second); ; { // the server counts after the reader has it
 		after = o.scrape()
-		if after.value("konlog_delivered_events_total", "transport", "sse") == 8 || time.Now().After(deadline) {
+		if after.value("konlog_delivered_events_total", "transport", "sse") == 8 && samples(after, "konlog_reader_lag_seconds") == 1 || time.Now().After(deadline) {
 			break
 		}
 	}

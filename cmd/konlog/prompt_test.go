@@ -121,10 +121,10 @@ func TestPromptWaitsBehindAnotherTurnAndStreams(t *testing.T) {
 // The turn before ends and nobody goes on: the patience begins then.
 func TestPromptGivesUpAfterTheTurnBefore(t *testing.T) {
 	t.Parallel()
-	p := newPrompting(t, func(p *prompting) { p.append(store.TypeTurnStart, "t0", `{}`) }, "--patience", "200ms")
+	p := newPrompting(t, func(p *prompting) { p.append(store.TypeTurnStart, "t0", `{}`) }, "--patience", "3s")
 	p.stderr.next(t, "it waits for turn t0 to end")
 	p.append(store.TypeTurnEnd, "t0", `{"success":true}`)
-	if said := p.ends(exitFailure); !strings.Contains(said, "nobody has begun the turn within 200ms") {
+	if said := p.ends(exitFailure); !strings.Contains(said, "nobody has begun the turn within 3s") {
 		t.Errorf("stderr %q", said)
 	}
 }

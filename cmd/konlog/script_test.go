@@ -97,7 +97,7 @@ func stopScriptServer(ts *testscript.TestScript, neg bool, args []string) {
 	select {
 	case err := <-done:
 		ts.Check(err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		ts.Fatalf("the server did not stop")
 	}
 }

@@ -185,7 +185,7 @@ func TestEndlessLine(t *testing.T) {
 	s := settings()
 	piece := strings.Repeat("x", 64<<10)
 	var refused, large atomic.Int64
-	tg.under(measured{heap: 2*int64(s.Rates.IntakeBytes) + connectionsHeap(), sockets: socketsMax()}, func(ctx context.Context) {
+	tg.under(measured{heap: 3*int64(s.Rates.IntakeBytes) + connectionsHeap(), sockets: socketsMax()}, func(ctx context.Context) {
 		crowd(ctx, 64, func(ctx context.Context, i int) {
 			path := []string{"/v1/sessions/s/events", "/v1/sessions/s/ingest?agent=lines", "/v1/sessions/s/import"}[i%3]
 			c, err := tg.dial()
@@ -377,7 +377,7 @@ func TestGuessing(t *testing.T) {
 			return 0, ""
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintf(c, "GET /v1/sessions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer guess%d\r\nConnection: close\r\n\r\n", tg.addr, n)
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {

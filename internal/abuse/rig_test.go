@@ -202,7 +202,7 @@ func (tg *target) ask(method, path, body string, more ...string) (status int, an
 		return 0, ""
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	more = append(more, fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")
 	go func() { _, _ = io.WriteString(c, tg.head(method, path, more...)+"\r\n"+body) }() // it may be refused before its end
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -263,7 +263,7 @@ func frame(first byte, payload string) []byte {
 // closeCode reads frames until the server's close frame and returns its code,
 // 0 when the connection ended without one.
 func closeCode(c net.Conn, r *bufio.Reader) int {
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	for {
 		var h [2]byte
 		if _, err := io.ReadFull(r, h[:]); err != nil {
@@ -478,7 +478,7 @@ func (tg *target) givesBack(o *ordinary, before int64, goroutines, files int) {
 	const slack = 12 // of goroutines and files: the ordinary client's idle connections, the runtime's own
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := after(15 * time.Second)
+	deadline := after(time.Minute)
 	for {
 		heap := live() - before
 		if runtime.NumGoroutine() <= goroutines+slack && descriptors() <= files+slack && heap < givenBack {

@@ -40,7 +40,7 @@ func TestI10_KontaskHoursLater(t *testing.T) {
 		r.put(t, "/v1/kontasks/"+card, fmt.Sprintf(`{"session":%q,"status":"running","requestId":"t"}`, session))
 		r.put(t, "/v1/kontasks/"+card, record)
 
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		h := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		w, err := open(ctx, h, r.url, to, []place{{session: session, after: 3, epoch: left.epoch}})
 		if err != nil {
@@ -106,7 +106,7 @@ func (r *rig) happened(t *testing.T, body []byte) happened {
 // chooseTwice chooses from a kontask on two transports at once.
 func (r *rig) chooseTwice(t *testing.T, session, card string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, r.url+"/v1/ws", nil)
 	if err != nil {

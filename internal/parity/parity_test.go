@@ -28,9 +28,9 @@ const (
 	batchMax       = 8
 	phaseMax       = 400 * time.Millisecond // of one mix of faults
 	phasesMin      = 12
-	phasesMax      = 28               // then the network is good, however slow the machine is
-	connectionsMin = 100              // through the proxy; there are some twenty readers
-	settleMax      = 60 * time.Second // of everything; it takes a tenth of that
+	phasesMax      = 28              // then the network is good, however slow the machine is
+	connectionsMin = 100             // through the proxy; there are some twenty readers
+	settleMax      = 3 * time.Minute // of everything; it takes a tenth of that, or less
 	shortHeartbeat = 250 * time.Millisecond
 )
 

@@ -54,7 +54,7 @@ func TestP5_I7_SlowReaders(t *testing.T) {
 		Limits: api.Limits{PageBytes: slowPageBytes},
 		Stream: stream.Config{WriteTimeout: stopped * 5 / 4, SilenceMax: 10 * stopped},
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second+4*stopped)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+4*stopped)
 	defer cancel()
 	if _, _, err := r.direct.CreateSession(ctx, "s", store.SessionSpec{}); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type notes struct {
 // listen reads over a bare wire from a place until an event has this id.
 func (r *rig) listen(t *testing.T, transport string, at place, until int64) (n notes) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	h := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	w, err := open(ctx, h, r.url, transport, []place{at})
@@ -66,7 +66,7 @@ func (n *notes) note(f *frame) {
 // tail does the same with the Go client.
 func (r *rig) tail(t *testing.T, transport, session string, after, until int64, epoch string) (n notes) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	o := client.TailOptions{After: after, Epoch: epoch, Transport: transport}
 	o.OnState = func(s client.State) {
@@ -137,7 +137,7 @@ func TestP6_RetentionIsToldInMidStream(t *testing.T) {
 			r.append(t, session, 20, 20<<10)
 		}
 		log, _ := r.readLog(t, session, false)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		w, err := open(ctx, &http.Client{Transport: smallWindow(windowBytes)}, r.url, transport, []place{{session: session}})
 		if err != nil {
 			t.Fatal(err)
@@ -239,7 +239,7 @@ func TestP6_AnotherHistoryIsToldLive(t *testing.T) {
 	for _, transport := range []string{"ws", "sse", "poll"} {
 		session := "s-" + transport
 		r.append(t, session, 3, 50)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		renewed := false
 		o := client.TailOptions{Transport: transport}
 		o.OnState = func(s client.State) {

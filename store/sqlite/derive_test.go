@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/konlog/konlog/internal/long"
 	"github.com/konlog/konlog/internal/sqlite3"
@@ -19,7 +20,8 @@ import (
 
 func openDerive(t testing.TB, dir string) *Log {
 	t.Helper()
-	l, err := Open(context.Background(), dir, Options{NoSync: true})
+	// On a busy machine a read may hold the log for longer than serve waits for.
+	l, err := Open(context.Background(), dir, Options{NoSync: true, walPause: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

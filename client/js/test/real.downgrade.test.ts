@@ -24,7 +24,7 @@ afterEach(() => {
   proxy.seen.length = 0;
 });
 
-const quick: Partial<Limits> = { helloMs: 500, baseMs: 5, maxMs: 50, pollWaitS: 1, probeMs: 500, climbMs: 60_000 };
+const quick: Partial<Limits> = { helloMs: 2_000, baseMs: 5, maxMs: 50, pollWaitS: 1, probeMs: 500, climbMs: 60_000 };
 
 function client(options: ConnectOptions = {}): Connection & { downgrades: Downgrade[] } {
   const limits = { ...quick, ...options.limits };
