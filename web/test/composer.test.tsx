@@ -3,7 +3,7 @@ import { ProblemError } from '@konlog/client';
 import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { act } from 'preact/test-utils';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Attachments, imagesMax } from '../src/session/attachments';
 import { Composer, promptBody, sends } from '../src/session/Composer';
 import type { Actions } from '../src/session/context';
@@ -122,6 +122,35 @@ describe('the prompt box', () => {
     expect(host.textContent).toContain('is kept and goes out when it is back');
   });
 
+  it('gives a prompt back that the outbox did not take, but not one that shows there as refused', async () => {
+    const refuse = (code: string, status: number) => vi.spyOn(actions, 'send').mockRejectedValueOnce(new ProblemError({ code, status, title: '', detail: 'no room', retryable: false } as never));
+    draw();
+    for (const code of ['outbox_full', 'unreachable']) {
+      refuse(code, 0);
+      type('precious');
+      key({ key: 'Enter' });
+      await settled();
+      expect([field().value, loadDraft('s1')]).toEqual(['precious', 'precious']);
+      expect(host.querySelector('.composer-say')!.textContent).toBe('no room');
+    }
+    refuse('unreachable', 403);
+    key({ key: 'Enter' });
+    await settled();
+    expect([field().value, loadDraft('s1')]).toEqual(['', '']);
+    vi.restoreAllMocks();
+  });
+
+  it('leaves alone what was written while a prompt came back', async () => {
+    draw();
+    vi.spyOn(actions, 'send').mockRejectedValueOnce(new ProblemError({ code: 'outbox_full', status: 0, title: '', detail: 'no room' } as never));
+    type('precious');
+    key({ key: 'Enter' });
+    type('next');
+    await settled();
+    expect(field().value).toBe('next');
+    vi.restoreAllMocks();
+  });
+
   it('is not there in a closed session', () => {
     draw('', true);
     expect(field()).toBeNull();
@@ -173,6 +202,52 @@ describe('images of a prompt', () => {
     list.retry();
     await settled();
     expect(list.images()).toHaveLength(1);
+  });
+
+  it('that the server cannot take now are sent again by themselves, when it says, and not once they are gone', async () => {
+    vi.useFakeTimers();
+    try {
+      let retryAfter: number | undefined;
+      const tries = vi.fn(() => Promise.reject(new ProblemError({ status: 429, code: 'rate_limited', title: 'wait', retryable: true, retryAfter } as never)) as ReturnType<typeof upload>);
+      const list = new Attachments(tries);
+      list.add([file()]);
+      await vi.advanceTimersByTimeAsync(0);
+      expect(list.list.value[0]!.state).toBe('kept');
+      retryAfter = 60;
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(tries).toHaveBeenCalledTimes(2);
+      await vi.advanceTimersByTimeAsync(59_000);
+      expect(tries).toHaveBeenCalledTimes(2);
+      tries.mockImplementation(() => upload(file()));
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(list.list.value[0]!.state).toBe('done');
+
+      tries.mockImplementation(() => Promise.reject(new TypeError('a blip')));
+      list.add([file()]);
+      await vi.advanceTimersByTimeAsync(0);
+      list.clear();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('are kept for the sign-in when there is none, and only tried after it', async () => {
+    vi.useFakeTimers();
+    try {
+      const tries = vi.fn(() => Promise.reject(new ProblemError({ status: 401, code: 'unauthorized', title: 'no', retryable: false } as never)) as ReturnType<typeof upload>);
+      const list = new Attachments(tries);
+      list.add([file()]);
+      await vi.advanceTimersByTimeAsync(600_000);
+      expect([list.list.value[0]!.state, list.images()]).toEqual(['kept', undefined]);
+      expect(tries).toHaveBeenCalledTimes(1);
+      tries.mockImplementation(() => upload(file()));
+      list.retry();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(list.images()).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('that the server refuses say so and are not sent', async () => {

@@ -1,13 +1,28 @@
 import { Fold } from '@konlog/client/view';
 import type { LogEvent } from '@konlog/client';
-import { describe, expect, test } from 'vitest';
+import { h, render } from 'preact';
+import { act } from 'preact/test-utils';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { AsOf } from '../src/replay/asof';
+import { NO_FILTER } from '../src/replay/filter';
 import { PAGE, RecordedLog, serverLog } from '../src/replay/log';
 import { marksOf, SPOTS, spotsOf } from '../src/replay/marks';
 import { Player } from '../src/replay/player';
 import { Replay } from '../src/replay/replay';
 import { IDLE_MAX, Timeline } from '../src/replay/timeline';
+import { TimingPage } from '../src/replay/TimingPage';
+import { useEventList, type Inspector } from '../src/replay/useEventList';
 import { aLog, recorded } from './recorded';
+
+const live = vi.hoisted(() => ({ news: () => {} }));
+vi.mock('../src/app/connection', () => ({
+  connection: {
+    url: 'http://server',
+    addEventListener() {},
+    get: async () => ({}),
+    session: () => Object.assign(new EventTarget(), { onMessage: (tell: (m: object) => void) => ((live.news = () => tell({ kind: 'events' })), () => {}), close() {} }),
+  },
+}));
 
 function lineOf(...times: number[]): Timeline {
   const line = new Timeline();
@@ -313,4 +328,91 @@ describe('a replay', () => {
     await replay.load();
     expect([replay.trouble, replay.log.complete]).toEqual(['', true]);
   });
+
+  test('what comes while its last page is on the way is read after that', async () => {
+    const pages = recorded(aLog(4).slice(0, 40));
+    const held = hold(pages);
+    const replay = new Replay(serverLog(pages, 's'), 's', 'end');
+    const first = replay.load();
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    pages.texts = aLog(4).slice(0, 44);
+    await replay.load(); // the news, of which there will be no more
+    held.shift()!();
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    held.shift()!();
+    await first;
+    await settled();
+    expect([replay.log.line.length, replay.conversation.last, replay.loading]).toEqual([44, 44, false]);
+    expect(pages.asked).toHaveLength(2);
+  });
 });
+
+/** Answers are made when they are asked for, and come when the test says so. */
+function hold(pages: ReturnType<typeof recorded>): (() => void)[] {
+  const { text } = pages;
+  const held: (() => void)[] = [];
+  pages.text = async (path) => {
+    const answer = await text(path);
+    await new Promise<void>((go) => held.push(go));
+    return answer;
+  };
+  return held;
+}
+
+describe('a page about a session that falls silent', () => {
+  const host = document.createElement('div');
+  const next = async (held: (() => void)[]) => {
+    await vi.waitFor(() => expect(held.length).toBeGreaterThan(0));
+    await act(async () => held.shift()!());
+  };
+  const serve = (pages: ReturnType<typeof recorded>) =>
+    vi.stubGlobal('fetch', async (url: URL, { signal }: RequestInit) => {
+      const text = await pages.text(url.pathname + url.search);
+      signal?.throwIfAborted();
+      return new Response(text);
+    });
+  afterEach(async () => {
+    await act(() => render(null, host));
+    vi.unstubAllGlobals();
+  });
+
+  test('events: the last one is there, also when it came while a page was read', async () => {
+    const pages = recorded(aLog(4).slice(0, 40));
+    const held = hold(pages);
+    serve(pages);
+    let inspector!: Inspector;
+    const Page = () => ((inspector = useEventList('s', NO_FILTER, undefined)), null);
+    await act(() => render(h(Page, {}), host));
+    await next(held); // where the end is
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    pages.texts = aLog(4).slice(0, 41);
+    await act(() => inspector.wake());
+    await next(held); // the page before it
+    await next(held); // what came meanwhile
+    await vi.waitFor(() => expect(inspector.list.rows.at(-1)?.id).toBe(41));
+    await vi.waitFor(() => expect(inspector.busy).toBe(''));
+    expect(pages.asked).toHaveLength(3);
+  });
+
+  test('timing: a turn that ended while the turns were read has ended', async () => {
+    const pages = recorded([], { turns: { t1: '' } });
+    let state = 'open';
+    const answer = () => ({ turn: 't1', first: 1, last: 3, state, ...(state === 'ended' && { success: true }), text: '', tools: [], startedAt: '2026-11-20T17:00:00Z', usage: {} });
+    pages.text = async (path) => (pages.asked.push(path), JSON.stringify(path.includes('/turns/') ? answer() : { turns: [answer()] }));
+    const held = hold(pages);
+    serve(pages);
+    await act(() => render(h(TimingPage, { session: 's' }), host));
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    state = 'ended';
+    live.news();
+    await new Promise((go) => setTimeout(go, 1_100));
+    expect(pages.asked).toHaveLength(1);
+    await next(held);
+    await next(held);
+    await act(() => settle());
+    expect(pages.asked).toHaveLength(2);
+    expect(host.textContent).not.toContain('working');
+  });
+});
+
+const settle = () => new Promise<void>((go) => setTimeout(go, 20));

@@ -42,6 +42,26 @@ it('asks for the agent that was chosen, whether its prompt or its id makes it', 
   expect(at.asked).toEqual([['POST', '/v1/sessions', { id: 'mine', title: 'go', meta: { agent: 'claude' } }]]);
 });
 
+it('asks for the agent until the server has answered, and says when it will not', async () => {
+  vi.useFakeTimers();
+  try {
+    const answers = [away, away, async () => info];
+    at.request = () => answers.shift()!();
+    const made = create({ id: '', title: '', prompt: 'go', agent: 'claude' });
+    await vi.advanceTimersByTimeAsync(1_000);
+    await made;
+    expect(at.asked).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(at.asked).toEqual(Array(3).fill(['PATCH', '/v1/sessions/ID', { title: 'go', meta: { agent: 'claude' } }]));
+    at.request = () => Promise.reject(new ProblemError({ code: 'forbidden', status: 403, title: '', detail: 'no', retryable: false } as never));
+    await create({ id: '', title: '', prompt: 'go', agent: 'claude' });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(at.asked).toHaveLength(4);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 it('is gone to at once while the server is away, its prompt kept, and gets its title when it is back', async () => {
   let taken = (_: unknown) => {};
   Object.assign(at, { phase: 'offline', send: () => new Promise((done) => (taken = done)) });

@@ -2,7 +2,7 @@ import { ProblemError, type SessionInfo } from '@konlog/client';
 import { effect } from '@preact/signals';
 import { expect, it, vi } from 'vitest';
 
-const server = vi.hoisted(() => ({ sessions: new Map<string, object>(), asked: [] as string[], send: undefined as undefined | ((session: string) => Promise<unknown>) }));
+const server = vi.hoisted(() => ({ sessions: new Map<string, object>(), asked: [] as string[], send: undefined as undefined | ((session: string) => Promise<unknown>), list: undefined as undefined | ((path: string) => Promise<object>) }));
 vi.mock('../src/app/connection', () => ({
   connection: {
     state: { phase: 'live' },
@@ -10,13 +10,14 @@ vi.mock('../src/app/connection', () => ({
     send: ({ session }: { session: string }) => server.send!(session),
     async get(path: string) {
       server.asked.push(path);
+      if (path.includes('?')) return server.list!(path);
       const found = server.sessions.get(decodeURIComponent(path.split('/').at(-1)!));
       if (!found) throw new ProblemError({ code: 'session_not_found', status: 404 } as ProblemError['problem']);
       return found;
     },
   },
 }));
-const { inboxVersion, markAllSeen, note, peek, rowOf, want } = await import('../src/sessions/store');
+const { inboxVersion, listState, loadingMore, loadMore, markAllSeen, note, peek, rowOf, want } = await import('../src/sessions/store');
 const info = (id: string, title: string): SessionInfo => ({ id, title, scope: '', tags: [], head: 3, createdAt: '', updatedAt: '', state: 'idle' }) as unknown as SessionInfo;
 
 it('a page about a session that no list has shown gets its title', async () => {
@@ -64,4 +65,32 @@ it('thousands are marked as seen some at a time, and those that were not are not
   expect(most).toBeGreaterThan(1);
   expect([peek('seen-7')!.seen, peek('seen-10')!.seen]).toEqual([3, 0]);
   expect(inboxVersion.value).toBeGreaterThan(before);
+});
+
+it('a further page that could not be read is not asked for again at once, and does not hold up those of another filter', async () => {
+  vi.useFakeTimers();
+  try {
+    listState.value = { phase: 'ready', trouble: '' };
+    server.asked.length = 0;
+    const closed = { name: 'closed', text: '', scope: '', tag: '' } as const;
+    server.list = async (path) => {
+      if (path.includes('scope')) return { sessions: [] };
+      throw new ProblemError({ code: 'rate_limited', status: 429 } as ProblemError['problem']);
+    };
+    let settled = false;
+    void loadMore(closed).then(() => (settled = true));
+    await vi.advanceTimersByTimeAsync(4_900);
+    await loadMore(closed);
+    expect([settled, server.asked]).toEqual([false, ['/v1/sessions?limit=200&state=closed']]);
+    await loadMore({ ...closed, scope: 'a' });
+    expect(server.asked).toHaveLength(2);
+    expect(loadingMore.value).toBe(1); // its end is still to come, for those who wait to ask again
+    await vi.advanceTimersByTimeAsync(200);
+    expect([settled, loadingMore.value]).toEqual([true, 0]);
+    void loadMore(closed);
+    expect(server.asked).toHaveLength(3);
+    await vi.advanceTimersByTimeAsync(5_000);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -1,9 +1,28 @@
 // A terminal's session: what is drawn of it, and what becomes of what is typed.
 import { ProblemError, type Connection, type LogEvent, type Message, type Problem } from '@konlog/client';
+import { h, render } from 'preact';
+import { act } from 'preact/test-utils';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { exitWords, TerminalSession, type Surface } from '../src/terminal/follow';
 import { quiet } from '../src/terminal/document';
 import { control } from '../src/terminal/Keys';
+
+/** The view's parts that are not its own: a screen of 90x20, and the connection that the test made. */
+const parts = vi.hoisted(() => ({ connection: undefined as unknown, typed: (_: string) => {} }));
+vi.mock('../src/app/connection', () => ({
+  get connection() {
+    return parts.connection;
+  },
+}));
+vi.mock('../src/account/account', () => ({ me: { value: undefined }, writeTrouble: () => '' }));
+vi.mock('../src/sessions/actions', () => ({ offer: async () => ({ agents: [], shells: true }), reopenTerminal: async () => {}, troubleWords: String }));
+vi.mock('../src/terminal/screen', () => ({
+  openScreen: (_: HTMLElement, typed: (text: string) => void) => {
+    parts.typed = typed;
+    return { write() {}, size() {}, reset() {}, takes() {}, focus() {}, close() {}, arrow: String, fits: () => ({ cols: 90, rows: 20 }) };
+  },
+}));
+const { TerminalView } = await import('../src/terminal/TerminalView');
 
 /** A connection with one session, whose appends the test answers. */
 class Fake {
@@ -45,13 +64,13 @@ class Paper implements Surface {
 
 const problem = (status: number, retryable: boolean) => new ProblemError({ status, retryable, code: 'internal', title: 'No', detail: 'because' } as Problem);
 const bytes = (text: string) => ({ bytes: btoa(text) });
-let fake: Fake, paper: Paper, terminal: TerminalSession;
+let fake: Fake, paper: Paper, terminal: TerminalSession, changes = 0;
 
 beforeEach(() => {
   vi.useFakeTimers();
   fake = new Fake();
   paper = new Paper();
-  terminal = new TerminalSession(fake.connection, 's', paper, () => {});
+  terminal = new TerminalSession(fake.connection, 's', paper, () => changes++);
 });
 afterEach(() => {
   terminal.close();
@@ -134,6 +153,27 @@ test('a session that cannot be shown says why; one that begins anew is drawn ane
   expect(fake.closed).toBe(true);
 });
 
+test('keys are made where there is no randomUUID: on a page over plain HTTP', () => {
+  vi.stubGlobal('crypto', { getRandomValues: crypto.getRandomValues.bind(crypto) });
+  terminal.type('x');
+  vi.unstubAllGlobals();
+  expect(fake.appended.map((drafts) => drafts[0]!.key)).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)]);
+});
+
+test('what was typed last is sent also when the page is left, but not for ever, and nothing is told any more', async () => {
+  let release = (_: unknown) => {};
+  fake.answer = () => new Promise((done) => (release = done));
+  terminal.type('a');
+  terminal.type('b');
+  terminal.close();
+  changes = 0;
+  fake.answer = () => Promise.reject(problem(0, true));
+  release({});
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(fake.appended.map((drafts) => drafts.map((d) => atob(String(d.data.bytes))).join(''))).toEqual(['a', 'b']);
+  expect(changes).toBe(0);
+});
+
 test('every end has its words', () => {
   expect(['closed', 'idle', 'stopped', 'server'].map((reason) => exitWords({ exitCode: -1, reason }))).toHaveLength(4);
   expect(exitWords({ exitCode: -1, reason: 'exit', signal: 'SIGKILL' })).toBe('The program was ended by SIGKILL.');
@@ -157,4 +197,47 @@ test('while a terminal is open no style is written as text, and after it all is 
   expect(document.createElement).not.toBe(before);
   second();
   expect(document.createElement).toBe(before);
+});
+
+test('whoever types again takes the size again; an answer that the screen gives by itself takes nothing', async () => {
+  const view = new Fake();
+  parts.connection = view.connection;
+  const host = document.createElement('div');
+  act(() => render(h(TerminalView, { session: 's' }), host));
+  const sizes = () => view.appended.flat().filter((d) => d.type === 'terminal_resize').map(({ data }) => data);
+  const typed = async (text: string) => {
+    act(() => parts.typed(text));
+    await vi.advanceTimersByTimeAsync(0);
+    return sizes().length;
+  };
+  act(() => view.says(['terminal_start', { cols: 80, rows: 24 }], ['terminal_input', bytes('x')]));
+  act(() => view.word('caughtup'));
+  for (const answer of ['\x1b[3;1R', '\x1b[?1;2c', '\x1b[0n', '\x1b[?2026;2$y', '\x1b]11;rgb:0/0/0\x1b\\', '\x1bP1$r0m\x1b\\', '\x1b[O']) expect(await typed(answer)).toBe(0);
+  expect(await typed('a')).toBe(1);
+  expect(await typed('b')).toBe(1);
+  act(() => view.says(['terminal_resize', { cols: 40, rows: 10 }])); // somebody else typed
+  expect(await typed('\x1b[A')).toBe(2);
+  expect(sizes()).toEqual([{ cols: 90, rows: 20 }, { cols: 90, rows: 20 }]);
+  act(() => render(null, host));
+});
+
+test('a screen does what it is told in that order: programs do not mix, and what was printed before keys are taken is not answered', async () => {
+  vi.doMock('../src/terminal/document', () => ({ quiet: () => () => {} })); // that needs a browser's style attributes
+  const { openScreen } = await vi.importActual<typeof import('../src/terminal/screen')>('../src/terminal/screen');
+  vi.useRealTimers();
+  const typed: string[] = [];
+  const screen = openScreen(document.body.appendChild(document.createElement('div')), (text) => typed.push(text));
+  const write = (text: string) => screen.write(new TextEncoder().encode(text));
+  write('\x1b[5;5H\x1b[6n');
+  screen.reset();
+  screen.takes(true);
+  write('\x1b[6n');
+  await vi.waitFor(() => expect(typed).not.toEqual([]));
+  expect(typed).toEqual(['\x1b[1;1R']);
+  write('\x1b[1;60H');
+  screen.size(40, 10); // takes the cursor along
+  screen.size(100, 30);
+  write('\x1b[6n');
+  await vi.waitFor(() => expect(typed.slice(1)).toEqual(['\x1b[1;40R']));
+  screen.close();
 });

@@ -170,7 +170,8 @@ export class Link implements Source {
       // A carrier that is being opened may have been told its sessions already.
       if (main?.carrier.change ? this.#next || this.#opening : !main?.heard) this.#later.add(session);
     }
-    if (main?.heard && !main.carrier.change && dirty.some((s) => !this.#apart.has(s))) this.#refresh();
+    // Not for nobody: what is left may all be read apart, and one carrier after the other would have nothing to bring.
+    if (main?.heard && !main.carrier.change && dirty.some((s) => s && !this.#apart.has(s))) this.#refresh();
   }
 
   /** Nobody reads: nothing is open. */

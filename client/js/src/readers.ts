@@ -164,7 +164,7 @@ function ends(item: Item): item is Frames['error'] | Frames['bye'] {
   return item.type === 'bye' || (item.type === 'error' && !('data' in item));
 }
 
-/** No attempt will ever bring more of this session. */
+/** No attempt will ever bring more of this session. One that is not authorized may be when the credential is renewed; reading it apart shows which. */
 function final(frame: Frames['error'] | Frames['bye']): boolean {
-  return frame.type === 'bye' ? frame.reason === 'deleted' || frame.reason === 'until' : !frame.retryable && frame.code !== 'transport_disabled';
+  return frame.type === 'bye' ? frame.reason === 'deleted' || frame.reason === 'until' : !frame.retryable && frame.code !== 'transport_disabled' && frame.code !== 'unauthorized';
 }

@@ -400,6 +400,43 @@ describe('coming back', () => {
     expect(w.carriers).toHaveLength(2);
   });
 
+  test('what is refused while the credential is being renewed is read apart: the renewal succeeds, or the poll finds out', async () => {
+    const w = world();
+    const r = await start(w, { ws: 'works', poll: 'works' });
+    w.last.items({ type: 'error', session: 's', code: 'unauthorized', detail: 'it has expired', retryable: false });
+    await w.clock.go(10);
+    expect(used(w)).toBe('ws poll');
+    w.last.items(eventOf(1));
+    expect(r.got).toContainEqual(eventOf(1));
+    expect(r.got.some((i) => i.type === 'error')).toBe(false);
+    w.last.end('denied', { problem: { status: 401, code: 'unauthorized', detail: 'sign in' } as unknown as Problem });
+    expect(w.link.state.phase).toBe('unauthorized');
+  });
+
+  test('an event stream whose last session is no longer read is not opened again and again for those that are read apart', async () => {
+    const w = world({ noWebSocket: true });
+    const opened = () => w.carriers.filter((c) => c.transport === 'sse').length;
+    w.script = { sse: (c) => ([...c.places.keys()].forEach((s) => c.hello(s)), c.places.has('_feed') && c.items({ type: 'error', session: '_feed', code: 'transport_disabled', detail: 'off', retryable: false })), poll: (c) => c.hello('_feed') };
+    const stop = w.link.follow(reader('s'));
+    w.link.follow(reader('_feed'));
+    await w.clock.go(100);
+    const feed = w.last;
+    expect([feed.transport, [...feed.places.keys()].join(), opened()]).toEqual(['poll', '_feed', 1]);
+    stop();
+    let spins = false;
+    const late = setTimeout(() => ((spins = true), w.link.close()), 3_000); // so that the clock comes to an end
+    await w.clock.go(100);
+    clearTimeout(late);
+    expect(spins).toBe(false);
+    expect([opened(), feed.closed]).toEqual([1, false]);
+    const t = reader('t');
+    w.link.follow(t);
+    await w.clock.go(100);
+    expect([w.last.transport, [...w.last.places.keys()].join(), opened()]).toEqual(['sse', 't', 2]);
+    expect(w.carriers.filter((c) => !c.closed)).toEqual([feed, w.last]);
+    expect(t.got.map((i) => i.type)).toEqual(['hello']);
+  });
+
   test('sessions that are added to an event stream are all read by one more, not one each', async () => {
     const w = world({ transport: 'sse' });
     w.script['sse'] = (c) => [...c.places.keys()].forEach((s) => c.hello(s));

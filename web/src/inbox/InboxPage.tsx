@@ -12,6 +12,8 @@ import { entries, type Entry, type Item } from './items';
 
 /** Readings of the inbox are at least this far apart. */
 const READ_MS = 300;
+/** After a reading that failed. */
+const RETRY_MS = 5_000;
 /** Rows that are drawn at first, and more at a press. */
 const SHOWN = 100;
 
@@ -117,14 +119,17 @@ function useInbox() {
   const read = async () => {
     state.timer = undefined;
     state.busy = true;
+    let failed = false;
     try {
       const now = await readInbox<Item>();
       if (state.here) [items.value, trouble.value] = [now, ''];
     } catch (error) {
+      // A sign-in is news by itself.
+      failed = !(error instanceof ProblemError && error.problem.status === 401);
       trouble.value = error instanceof ProblemError && error.problem.status > 0 ? error.message : 'The server does not answer. What is here may be old; it is read again when it does.';
     } finally {
       state.busy = false;
-      if (state.again && state.here) state.timer = setTimeout(() => void read(), READ_MS);
+      if ((state.again || failed) && state.here) state.timer = setTimeout(() => void read(), failed ? RETRY_MS : READ_MS);
       state.again = false;
     }
   };

@@ -73,6 +73,8 @@ function useTurns(session: string) {
   const [state, setState] = useState<State>({ phase: 'loading', trouble: '' });
   const stop = useRef(new AbortController());
   const busy = useRef(false);
+  /** News came while something was read: that may be without it. */
+  const again = useRef(false);
 
   // One request after the other: pages belong behind one another.
   const run = async (work: (signal: AbortSignal) => Promise<void>, quiet = false) => {
@@ -86,7 +88,11 @@ function useTurns(session: string) {
     } catch (error) {
       if (!signal.aborted) setState({ phase: store.turns.length ? 'ready' : 'missing', trouble: failureText(error) });
     } finally {
-      busy.current = false;
+      // What was aborted has given way to the reading of another session.
+      if (!signal.aborted) {
+        busy.current = false;
+        if (again.current) refresh();
+      }
     }
   };
   const more = () =>
@@ -97,12 +103,15 @@ function useTurns(session: string) {
         if (!signal.aborted) setState({ phase: 'loading', trouble: '' });
       }
     });
-  const refresh = () => run((signal) => store.refresh(signal), true);
+  const refresh = () => {
+    again.current = busy.current;
+    void run((signal) => store.refresh(signal), true);
+  };
   useEffect(() => {
     stop.current = new AbortController();
-    busy.current = false;
+    busy.current = again.current = false;
     void more();
     return () => stop.current.abort();
   }, [store]);
-  return { store, state, more: () => void more(), refresh: () => void refresh() };
+  return { store, state, more: () => void more(), refresh };
 }

@@ -17,6 +17,8 @@ export class Replay {
   private whole = new Fold();
   trouble = '';
   loading = false;
+  /** It was to be read again while it was being read: what it was read to may be old. */
+  private late = false;
   /** Changes with everything that is shown of it. */
   version = 0;
   private waiting: Start;
@@ -76,8 +78,12 @@ export class Replay {
 
   /** Reads what there is, again and again as the log grows. */
   async load(signal?: AbortSignal): Promise<void> {
-    if (this.loading) return;
+    if (this.loading) {
+      this.late = true;
+      return;
+    }
     this.loading = true;
+    this.late = false;
     this.trouble = '';
     const end = this.player.atEnd && !this.player.playing && this.log.line.length > 0;
     try {
@@ -94,6 +100,7 @@ export class Replay {
     }
     this.settle(end, signal);
     this.tell();
+    if (this.late && !signal?.aborted) return this.load(signal);
   }
 
   /** Goes on with the part of the log that had no room. */

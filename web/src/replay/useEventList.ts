@@ -78,6 +78,16 @@ export function useEventList(session: string, filter: Filter, id: number | undef
     return () => stop.current.abort();
   }, [list]);
 
+  // News that comes while a page is read may be missing in that page, and nothing may follow it.
+  const woken = useRef(false);
+  const wake = () => {
+    woken.current = busy !== '';
+    if (busy === '' && (follow || list.end.newer)) void step('newer');
+  };
+  useEffect(() => {
+    if (woken.current) wake();
+  }, [busy]);
+
   const step = (way: 'older' | 'newer') => run(way, (signal) => list.step(way, signal));
   return {
     list,
@@ -92,7 +102,7 @@ export function useEventList(session: string, filter: Filter, id: number | undef
     open,
     older: () => void (busy === '' && !list.end.older && step('older')),
     newer: () => void (busy === '' && step('newer')),
-    wake: () => void (busy === '' && (follow || list.end.newer) && step('newer')),
+    wake,
     retry,
     async neighbour(from, by) {
       const find = () => beside(list.rows, from, by);

@@ -1,4 +1,4 @@
-import type { Ack, Blob as Stored } from '@konlog/client';
+import { ProblemError, type Ack, type Blob as Stored } from '@konlog/client';
 import { useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
@@ -140,7 +140,7 @@ function useComposer({ session, draft, actions, upload, turn, online, onSend, on
   useEffect(() => {
     if (online.value) attachments.retry();
   }, [online.value]);
-  const why = useComputed(() => (attachments.list.value.some((a) => a.state === 'uploading') ? 'The images are being uploaded.' : attachments.list.value.some((a) => a.state === 'kept') ? 'The server cannot be reached: the images are kept here, and sent once it is back. Reloading the page loses them.' : ''));
+  const why = useComputed(() => (attachments.list.value.some((a) => a.state === 'uploading') ? 'The images are being uploaded.' : attachments.list.value.some((a) => a.state === 'kept') ? 'The server has not taken the images yet: they are kept here, and sent once it does. Reloading the page loses them.' : ''));
   const ready = useComputed(() => why.value === '' && (text.value.trim() !== '' || attachments.list.value.some((a) => a.state === 'done')));
 
   const send = () => {
@@ -154,12 +154,18 @@ function useComposer({ session, draft, actions, upload, turn, online, onSend, on
     }
     // Kept in the outbox from here on; what is refused shows there.
     onSend?.();
-    void actions.send({ session, command: 'prompt', body }).then((ack) => onSent?.(ack, body.text), () => undefined);
+    void actions.send({ session, command: 'prompt', body }).then((ack) => onSent?.(ack, body.text), (reason) => notKept(reason) && back(body.text, reason.message));
     text.value = trouble.value = '';
     steer.value = false;
     saveDraft(draft, '');
     attachments.clear();
     field.current?.focus();
+  };
+  /** Gives the text back, unless something else is written by now. */
+  const back = (was: string, say: string) => {
+    if (text.peek() === '') text.value = was;
+    if (loadDraft(draft) === '') saveDraft(draft, was);
+    trouble.value = say;
   };
   const type = (now: string) => {
     text.value = now;
@@ -169,6 +175,11 @@ function useComposer({ session, draft, actions, upload, turn, online, onSend, on
     if (files.length > 0) trouble.value = attachments.add(files);
   };
   return { text, steer, dropping, trouble, attachments, why, ready, send, type, attach };
+}
+
+/** The outbox did not take it: it was full, or did not load. What it took and the server refused shows there; a status tells. */
+function notKept(reason: unknown): reason is ProblemError {
+  return reason instanceof ProblemError && reason.problem.status === 0 && ['outbox_full', 'unreachable'].includes(reason.problem.code);
 }
 
 /** The command's body; into a running turn it goes by that turn's id, marked as what it is. */

@@ -10,6 +10,10 @@ export const imagesMax = 10;
 /** Bytes of one image: what the server takes as a blob. */
 export const imageBytesMax = 32 << 20;
 
+/** What was not taken is sent again after so long, or when the server says; not as late as it may like. */
+const againMs = 5_000;
+const againMaxMs = 300_000;
+
 export interface Attachment {
   id: number;
   name: string;
@@ -17,7 +21,7 @@ export interface Attachment {
   contentType: string;
   /** blob: address to look at it. */
   preview: string;
-  /** kept: the server could not be reached, it is tried again. refused: it will not take it. */
+  /** kept: the server could not take it now, it is tried again. refused: it will not take it. */
   state: 'uploading' | 'kept' | 'refused' | 'done';
   say: string;
   stored?: Stored;
@@ -27,6 +31,7 @@ export interface Attachment {
 export class Attachments {
   readonly list = signal<readonly Attachment[]>([]);
   private readonly contents = new Map<number, globalThis.Blob>();
+  private readonly timers = new Map<number, ReturnType<typeof setTimeout>>();
   private next = 1;
 
   constructor(private readonly upload: (content: globalThis.Blob) => Promise<Stored>) {}
@@ -66,14 +71,25 @@ export class Attachments {
   private async send(id: number): Promise<void> {
     const content = this.contents.get(id);
     if (!content) return;
+    clearTimeout(this.timers.get(id));
     this.change(id, { state: 'uploading', say: '' });
     try {
       const stored = await this.upload(content);
       this.change(id, { state: 'done', stored });
     } catch (reason) {
-      const final = reason instanceof ProblemError && reason.problem.status !== 0 && !reason.problem.retryable;
-      this.change(id, { state: final ? 'refused' : 'kept', say: final ? reason.message : 'Not uploaded yet: the server cannot be reached.' });
+      const problem = reason instanceof ProblemError ? reason.problem : undefined;
+      // 401: it is taken after the sign-in, which calls retry.
+      const final = problem !== undefined && problem.status !== 0 && problem.status !== 401 && !problem.retryable;
+      this.change(id, { state: final ? 'refused' : 'kept', say: final ? problem.detail || problem.title : 'Not uploaded yet.' });
+      if (!final && problem?.status !== 401) this.later(id, problem?.retryAfter);
     }
+  }
+
+  /** The connection may stand all the while: nobody would call retry. */
+  private later(id: number, seconds = 0): void {
+    if (!this.contents.has(id)) return;
+    const wait = Math.min(Math.max(againMs, seconds * 1000), againMaxMs);
+    this.timers.set(id, setTimeout(() => void this.send(id), wait));
   }
 
   private change(id: number, to: Partial<Attachment>): void {
@@ -84,6 +100,8 @@ export class Attachments {
     const one = this.list.value.find((a) => a.id === id);
     if (one) URL.revokeObjectURL(one.preview);
     this.contents.delete(id);
+    clearTimeout(this.timers.get(id));
+    this.timers.delete(id);
     this.list.value = this.list.value.filter((a) => a.id !== id);
   }
 

@@ -143,8 +143,10 @@ function useTask(run: (values: Record<string, string>) => Promise<void>) {
       busy.value = true;
       trouble.value = '';
       try {
+        const mine = asking.peek();
         await run(values);
-        done();
+        // It may have been put away meanwhile, and another be asked.
+        if (asking.peek() === mine) done();
       } catch (error) {
         trouble.value = troubleWords(error);
       } finally {

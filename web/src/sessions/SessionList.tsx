@@ -34,7 +34,7 @@ export function SessionList() {
           <SessionRow key={r.id} id={r.id} top={(from + i) * row} place={from + i + 1} of={more ? -1 : rows.length} />
         ))}
       </ul>
-      {loadingMore.value && (
+      {loadingMore.value > 0 && (
         <p class="srow-more dim">
           <span class="spinner" /> Loading more
         </p>

@@ -6,7 +6,7 @@ import { asking } from './actions';
 import { filters } from './filter';
 import { FirstRun } from './FirstRun';
 import { SessionList } from './SessionList';
-import { filter, hasMore, labels, listState, loadMore, refresh, tally, total, visible } from './store';
+import { filter, hasMore, labels, listState, loadingMore, loadMore, refresh, tally, total, visible } from './store';
 import './sessions.css';
 
 /** After the last letter the server is asked too; what is here is filtered at once. */
@@ -117,6 +117,7 @@ const nothing = { all: 'No session matches.', 'needs-you': 'Nobody waits for you
 
 function NoMatch() {
   const { name, text, scope, tag } = filter.value;
+  void loadingMore.value; // hasMore is no signal, and may be another when a page is in
   if (hasMore(filter.value)) return <Skeleton />;
   const narrowed = text || scope || tag;
   return (

@@ -106,10 +106,22 @@ async function begin(id: string, title: string, prompt: string, agent: string): 
 async function name(id: string, title: string, given: boolean, agent: string): Promise<void> {
   if (!title && !agent) return;
   try {
-    note([await connection.request<SessionInfo>('PATCH', at(id), { body: { ...(title && { title }), ...(agent && { meta: { agent } }) } })]);
+    note([await untilTaken(() => connection.request<SessionInfo>('PATCH', at(id), { body: { ...(title && { title }), ...(agent && { meta: { agent } }) } }))]);
   } catch (error) {
     if (agent) announce(`${agent} was not asked to run this session: ${troubleWords(error)}`);
     else if (given) announce(`The title was not set: ${troubleWords(error)}`);
+  }
+}
+
+/** Asks again until the server has said yes, or no for good: without its agent a prompt waits for ever. */
+async function untilTaken<T>(ask: () => Promise<T>): Promise<T> {
+  for (let wait = 1_000; ; wait = Math.min(2 * wait, 30_000)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ProblemError) || (error.problem.status !== 0 && !error.problem.retryable)) throw error;
+      await new Promise((done) => setTimeout(done, wait));
+    }
   }
 }
 

@@ -334,8 +334,8 @@ async function describe(name: string): Promise<void> {
 // --- further pages ---
 
 const pages = new Map<string, { next: string | undefined; busy: boolean }>();
-/** True while a further page is on its way. */
-export const loadingMore = signal(false);
+/** How many further pages are on their way: those of one filter may come while another's are waited for. */
+export const loadingMore = signal(0);
 
 /** True when the server has more rows for this filter. */
 export function hasMore(of: Filter): boolean {
@@ -353,7 +353,8 @@ export async function loadMore(of: Filter): Promise<void> {
   const at = pages.get(q) ?? { next: '', busy: false };
   if (at.busy) return;
   pages.set(q, at);
-  at.busy = loadingMore.value = true;
+  at.busy = true;
+  loadingMore.value++;
   try {
     const cursor = at.next ? `&cursor=${encodeURIComponent(at.next)}` : '';
     const page = await get<ListPage>(`/v1/sessions?limit=${PAGE}${q && `&${q}`}${cursor}`);
@@ -361,9 +362,11 @@ export async function loadMore(of: Filter): Promise<void> {
     at.next = page.next;
     changed(page.sessions.map((s) => s.id));
   } catch {
-    // It is asked for again when the list is scrolled; the connection says what is wrong.
+    // The list asks again as soon as this is over; the connection says what is wrong.
+    await new Promise((go) => setTimeout(go, REFRESH_MS));
   } finally {
-    at.busy = loadingMore.value = false;
+    at.busy = false;
+    loadingMore.value--;
   }
 }
 

@@ -1,6 +1,6 @@
 // A terminal: its screen, and in words whether one can type into it.
 import type { RefObject } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { me, writeTrouble } from '../account/account';
 import { connection } from '../app/connection';
 import { link } from '../app/route';
@@ -13,6 +13,9 @@ import './terminal.css';
 /** The room is measured so long after it changed. */
 const RESIZE_MS = 200;
 
+/** What a screen says by itself, to a program that asks or wants to know of the focus: two that took the size with each answer would never rest. */
+const answers = /^\x1b(?:[\]P]|\[[?>]?[\d;]*\$?[RcnytIO])/;
+
 export function TerminalView({ session }: { session: string }) {
   const place = useRef<HTMLDivElement>(null);
   const screen = useRef<Screen | undefined>(undefined);
@@ -24,8 +27,15 @@ export function TerminalView({ session }: { session: string }) {
   const [held, setHeld] = useState(false);
   const ctrl = useRef(false);
   ctrl.current = held;
+  const fit = () => {
+    const size = screen.current?.fits();
+    if (size) log.current?.resize(size.cols, size.rows);
+  };
   const type = (text: string) => {
-    setMine(true);
+    if (!answers.test(text)) {
+      setMine(true);
+      fit(); // somebody else may have typed since
+    }
     const under = ctrl.current ? control(text) : undefined;
     if (ctrl.current) setHeld(false);
     log.current?.type(under ?? text);
@@ -43,15 +53,13 @@ export function TerminalView({ session }: { session: string }) {
     };
   }, [session]);
   const typing = state.phase === 'live' && why === '';
-  useEffect(() => {
+  // Keys wait for what is still to be drawn: they are asked for without waiting for a frame too.
+  useLayoutEffect(() => {
     screen.current?.takes(typing);
     if (typing) screen.current?.focus();
   }, [typing]);
   // Whoever typed last decides how large it is; others see it at that size.
-  useRoom(typing && (mine || state.fresh), place, () => {
-    const size = screen.current?.fits();
-    if (size) log.current?.resize(size.cols, size.rows);
-  });
+  useRoom(typing && (mine || state.fresh), place, fit);
   return (
     <div class="terminal" data-testid="terminal" data-phase={state.phase}>
       <div class="terminal-screen" ref={place} />

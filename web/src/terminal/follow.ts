@@ -83,7 +83,7 @@ export class TerminalSession {
 
   #say(change: Partial<TerminalState>): void {
     this.state = { ...this.state, ...change };
-    this.#changed();
+    if (!this.#closed) this.#changed();
   }
 
   #apply(event: LogEvent): void {
@@ -147,9 +147,10 @@ export class TerminalSession {
   async #send(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;
-    while (this.#queue.length > 0 && !this.#closed) {
+    // Also once closed: what was typed last is sent, each batch once.
+    while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0, 100);
-      const drafts = batch.map(({ type, data }) => ({ type, data, key: crypto.randomUUID() }));
+      const drafts = batch.map(({ type, data }) => ({ type, data, key: newKey() }));
       const trouble = await this.#deliver(drafts);
       this.#waiting -= batch.reduce((sum, one) => sum + one.bytes, 0);
       if (trouble !== this.state.trouble) this.#say({ trouble });
@@ -176,6 +177,9 @@ export class TerminalSession {
     this.#stop();
   }
 }
+
+/** 32 hex digits. Not randomUUID: that is missing on pages over plain HTTP. */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
 
 const side = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1 && (n as number) <= SIDE_MAX;
 

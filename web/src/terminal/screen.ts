@@ -37,15 +37,19 @@ export function openScreen(element: HTMLElement, typed: (text: string) => void):
   terminal.open(element);
   terminal.onData(typed);
   terminal.onBinary(typed);
+  // write only queues: what acts at once has to wait until all before it is drawn.
+  let here = true;
+  const then = (run: () => void) => terminal.write('', () => here && run());
   return {
     write: (bytes) => terminal.write(bytes),
-    size: (cols, rows) => terminal.resize(cols, rows),
-    reset: () => terminal.reset(),
-    takes: (keys) => (terminal.options.disableStdin = !keys),
+    size: (cols, rows) => then(() => terminal.resize(cols, rows)),
+    reset: () => then(() => terminal.reset()),
+    takes: (keys) => then(() => (terminal.options.disableStdin = !keys)),
     focus: () => terminal.focus(),
     arrow: (letter) => (terminal.modes.applicationCursorKeysMode ? '\x1bO' : '\x1b[') + letter,
     fits: () => fit.proposeDimensions(),
     close() {
+      here = false;
       terminal.dispose();
       loud();
     },

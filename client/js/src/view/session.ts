@@ -40,6 +40,9 @@ interface Attempt {
   through: number;
   /** Turns whose beginning was looked for. */
   begun: Set<string>;
+  /** The last one: what it says is open is looked for until it is found. */
+  hello?: Frames['hello'];
+  pinning?: ReturnType<typeof setTimeout>;
 }
 
 class View implements SessionView {
@@ -97,6 +100,7 @@ class View implements SessionView {
 
   private drop(attempt: Attempt | undefined): void {
     attempt?.abort.abort();
+    clearTimeout(attempt?.pinning);
     attempt?.subscription?.close();
   }
 
@@ -199,7 +203,7 @@ class View implements SessionView {
     } else {
       this.problem = problem;
       if (problem.status === 401) this.signedOut = true;
-      else if (problem.retryable || problem.status === 0 || problem.status >= 500) this.again(backOff(retryMs, this.waits++));
+      else if (passing(problem)) this.again(backOff(retryMs, this.waits++));
       else this.phase = 'failed';
     }
     this.changed();
@@ -264,6 +268,8 @@ class View implements SessionView {
     attempt.caughtUp = false;
     if (attempt.window.last >= hello.through) this.complete(attempt, hello.through);
     else this.phase = 'catching-up';
+    attempt.hello = hello;
+    clearTimeout(attempt.pinning);
     void this.pin(attempt, hello);
   }
 
@@ -318,25 +324,37 @@ class View implements SessionView {
   // What lies before the first page.
 
   /** Open matters are shown wherever they are in the log, and so is the beginning of a turn that the first page cuts. */
-  private async pin(attempt: Attempt, hello: Frames['hello']): Promise<void> {
+  private async pin(attempt: Attempt, hello: Frames['hello'], tries = 0, before?: Problem): Promise<void> {
     const { window, reads } = attempt;
-    if (window.start === 0) return;
+    if (attempt.abort.signal.aborted || window.start === 0) return;
     const turns = [hello.status.turn, window.events.find((e) => e.turn)?.turn].filter((t): t is string => !!t && !attempt.begun.has(t));
-    try {
-      const known = { id: (id: number) => window.isPinned(id), kontask: (id: string) => window.conversation.kontasks.some((k) => k.kontaskId === id) };
-      const found = [reads.open(hello, window.start, known)];
-      for (const turn of new Set(turns)) {
-        attempt.begun.add(turn);
-        if (!window.events.some((e) => e.type === 'turn_start' && e.turn === turn)) found.push(reads.beginning(turn, window.start).catch(none));
-      }
-      const events = (await Promise.all(found)).flat();
-      if (attempt.abort.signal.aborted) return;
-      window.pin(events);
-      if (attempt.caughtUp && this.status) window.settle(this.status.head, this.status.turn ?? '');
-      this.changed();
-    } catch (error) {
-      if (!attempt.abort.signal.aborted) this.problem = problemOf(error); // with the next hello it is tried again
+    const known = { id: (id: number) => window.isPinned(id), kontask: (id: string) => window.conversation.kontasks.some((k) => k.kontaskId === id) };
+    const found = [reads.open(hello, window.start, known)];
+    for (const turn of new Set(turns)) {
+      attempt.begun.add(turn);
+      if (!window.events.some((e) => e.type === 'turn_start' && e.turn === turn)) found.push(reads.beginning(turn, window.start).catch((error) => this.unbegun(attempt, turn, error)));
     }
+    const read = await Promise.allSettled(found);
+    if (attempt.abort.signal.aborted) return;
+    // What was found stands, whatever became of the rest.
+    window.pin(read.flatMap((r) => (r.status === 'fulfilled' ? r.value : [])));
+    if (attempt.caughtUp && this.status) window.settle(this.status.head, this.status.turn ?? '');
+    if (before && this.problem === before) this.problem = undefined;
+    const failed = read.find((r) => r.status === 'rejected');
+    if (failed) this.problem = problemOf(failed.reason);
+    this.changed();
+    const { problem } = this;
+    if (!failed || !problem || !passing(problem)) return;
+    // Without another hello nobody would ask again. One that came meanwhile says what is open now.
+    clearTimeout(attempt.pinning);
+    attempt.pinning = setTimeout(() => void this.pin(attempt, attempt.hello ?? hello, tries + 1, problem), backOff(retryMs, tries));
+  }
+
+  /** A turn whose beginning could not be read: one that is gone is not looked for again. */
+  private unbegun(attempt: Attempt, turn: string, error: unknown): LogEvent[] {
+    if (!passing(problemOf(error))) return [];
+    attempt.begun.delete(turn);
+    throw error;
   }
 
   /** Makes the first page longer while it begins within a block. */
@@ -411,7 +429,8 @@ class View implements SessionView {
 /** Whether a page that begins with this event may begin within a block. */
 const cut = (e: LogEvent | undefined): boolean => e !== undefined && (e.from !== undefined || e.type.endsWith('_delta'));
 
-const none = (): LogEvent[] => [];
+/** What failed so may succeed later. */
+const passing = (p: Problem): boolean => p.retryable || p.status === 0 || p.status >= 500;
 
 function backOff(wait: { first: number; max: number }, n: number): number {
   return Math.min(wait.max, wait.first * 2 ** Math.min(n, 10)) * (0.75 + Math.random() / 4);

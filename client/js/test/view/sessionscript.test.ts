@@ -128,6 +128,36 @@ test('a server that is away is asked again, at once when the connection stands; 
   expect([v.snapshot.phase, v.snapshot.problem?.code]).toEqual(['failed', 'invalid_session']);
 });
 
+test('an old question that could not be read is read as soon as the server lets us, without another hello', async () => {
+  c.log = [{ ...notes(1, 1)[0]!, type: 'permission_request', turn: 'open', data: { requestId: 'q', tool: 'Bash' } }, ...notes(2, 500)];
+  c.turn = 'open';
+  v = openSession(c.connection, 's', { tail: 100 });
+  await settle();
+  c.refuse = { ...problem, status: 429, code: 'rate_limited', retryable: true };
+  c.hello(c.newest, { questions: [{ id: 1, requestId: 'q' }] } as never);
+  c.caughtUp();
+  await settle();
+  expect([v.snapshot.conversation.questions, v.snapshot.problem?.code]).toEqual([[], 'rate_limited']);
+  const asked = c.asked.length;
+  await settle(60_000);
+  expect(c.asked.length - asked).toBeGreaterThan(3);
+  expect(c.asked.length - asked).toBeLessThan(30); // slower and slower
+  c.refuse = undefined;
+  c.asked.length = 0;
+  await settle(16_000);
+  expect([v.snapshot.conversation.questions.map((q) => q.requestId), v.snapshot.problem]).toEqual([['q'], undefined]);
+  expect(c.asked.filter((path) => path.includes('/turns/'))).toHaveLength(2); // so are the beginnings of the open turn and of the one that the page cuts
+  c.asked.length = 0;
+  await settle(60_000);
+  expect(c.asked).toEqual([]);
+  c.refuse = { ...problem, status: 503, code: 'shutting_down', retryable: true };
+  c.hello(c.newest, { kontasks: [{ kontaskId: 'k' }] } as never);
+  await settle();
+  expect(v.snapshot.problem?.code).toBe('shutting_down');
+  v.close();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 test('listeners hear once per frame, and in a hidden tab, where frames stand still, by a timer', async () => {
   c.log = notes(1, 1);
   v = openSession(c.connection, 's');
