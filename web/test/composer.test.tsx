@@ -115,6 +115,14 @@ describe('the prompt box', () => {
     expect(loadDraft('s1')).toBe('');
   });
 
+  it('leaves the draft of another tab alone when nothing was typed here', () => {
+    draw();
+    saveDraft('s1', 'typed in another tab');
+    dispatchEvent(new Event('pagehide'));
+    act(() => render(null, host));
+    expect(loadDraft('s1')).toBe('typed in another tab');
+  });
+
   it('says what it does while the server is away', () => {
     online.value = false;
     draw();

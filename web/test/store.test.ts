@@ -7,6 +7,7 @@ vi.mock('../src/app/connection', () => ({
   connection: {
     state: { phase: 'live' },
     addEventListener() {},
+    session: () => Object.assign(new EventTarget(), { onMessage: () => () => {}, close() {} }),
     send: ({ session }: { session: string }) => server.send!(session),
     async get(path: string) {
       server.asked.push(path);
@@ -17,7 +18,7 @@ vi.mock('../src/app/connection', () => ({
     },
   },
 }));
-const { inboxVersion, listState, loadingMore, loadMore, markAllSeen, note, peek, rowOf, want } = await import('../src/sessions/store');
+const { inboxVersion, listState, loadingMore, loadMore, markAllSeen, note, peek, rowOf, start, want } = await import('../src/sessions/store');
 const info = (id: string, title: string): SessionInfo => ({ id, title, scope: '', tags: [], head: 3, createdAt: '', updatedAt: '', state: 'idle' }) as unknown as SessionInfo;
 
 it('a page about a session that no list has shown gets its title', async () => {
@@ -93,4 +94,19 @@ it('a further page that could not be read is not asked for again at once, and do
   } finally {
     vi.useRealTimers();
   }
+});
+
+it('the first list does not forget the session of the page, which may be older than what is in it', async () => {
+  server.sessions.set('_feed', { ...info('_feed', ''), epoch: 'e' });
+  server.sessions.set('deep', info('deep', 'Far down'));
+  server.list = async () => ({ sessions: [], items: [], turns: [] });
+  let title: string | undefined;
+  const end = effect(() => void (title = rowOf('deep').value?.title));
+  await want('deep');
+  server.asked.length = 0;
+  start();
+  await vi.waitFor(() => expect(listState.value.phase).toBe('ready'));
+  await vi.waitFor(() => expect(server.asked).toContain('/v1/sessions/deep'));
+  await vi.waitFor(() => expect(title).toBe('Far down'));
+  end();
 });

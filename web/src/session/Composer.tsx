@@ -189,12 +189,16 @@ export function promptBody(text: string, images: readonly object[], into: string
 
 /** Keeps the text as a draft a moment after the last key, when the page goes, and when it turns out whose it is. */
 function useDraft(session: string, name: string, text: ReadonlySignal<string>): void {
+  // Only what was changed here: another tab may have written since.
+  const kept = useRef(text.peek());
+  const save = () => {
+    if (text.peek() !== kept.current) saveDraft(name, (kept.current = text.peek()));
+  };
   useEffect(() => {
-    const timer = setTimeout(() => saveDraft(name, text.value), draftMs);
+    const timer = setTimeout(save, draftMs);
     return () => clearTimeout(timer);
   }, [text.value]);
   useEffect(() => {
-    const save = () => saveDraft(name, text.peek());
     const mine = () => draftName(session) === name;
     // Before the box of the one who is known by now is drawn: that takes it over.
     const stop = owner.subscribe(() => mine() || save());

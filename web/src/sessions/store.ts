@@ -252,6 +252,8 @@ async function readAll(keep: boolean): Promise<void> {
     if (!keep) {
       pages.clear();
       look.forget();
+      // What is on a page is asked for again: it may be older than what came.
+      for (const id of live.keys()) if (!model.rows.has(id)) void want(id);
     }
     if (!keep || !pages.has('')) pages.set('', { next: page.next, busy: false });
     listState.value = { phase: 'ready', trouble: '' };
