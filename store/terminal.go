@@ -11,7 +11,7 @@ const (
 	TypeTerminalOutput = "terminal_output" // {bytes}: what the program printed, in base64
 	TypeTerminalInput  = "terminal_input"  // {bytes} or {text}: what is to be typed
 	TypeTerminalResize = "terminal_resize" // {cols, rows}: how large the screen is from here on
-	TypeTerminalExit   = "terminal_exit"   // {exitCode, signal?, reason}: exit, closed, idle, stopped or server
+	TypeTerminalExit   = "terminal_exit"   // {exitCode, signal?, reason}: exit, idle, revoked, stopped or server
 )
 
 // TerminalType reports whether the type is one of a terminal's own, which whoever
