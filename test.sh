@@ -69,8 +69,9 @@ go_tests() {
   grep -E '^ok' "$logs/go" || true
   if [ "$ok" != true ]; then
     # What failed comes first: a long log may be cut short where it is shown.
-    grep -E '^ *--- FAIL|^(FAIL|panic|fatal error)|DATA RACE' "$logs/go" | head -n 60 || true
-    grep -vE '^(=== |ok |\?|PASS| *--- (PASS|SKIP))' "$logs/go" | tail -n 200 || true
+    grep -vE '^(=== |ok |\?|PASS| *--- (PASS|SKIP))' "$logs/go" >"$logs/said" || true
+    grep -E '^ *--- FAIL|^(FAIL|panic|fatal error)|DATA RACE' "$logs/said" | head -n 60 || true
+    grep -B 15 -A 15 -E '^ *--- FAIL|^(panic|fatal error)|DATA RACE' "$logs/said" | head -n 300 || true
     fail "$name"
   fi
 }

@@ -83,8 +83,8 @@ func nextReport(r *bufio.Reader) (word string, n int, err error) {
 
 // heed takes the guard's reports, to the last.
 func (g *processGroup) heed(report *os.File, r *bufio.Reader) {
-	defer func() { _ = report.Close() }()
 	defer close(g.gone)
+	defer func() { _ = report.Close() }() // before anybody hears that the group is gone
 	known := false
 	for {
 		word, n, err := nextReport(r)
