@@ -127,7 +127,16 @@ class Person {
   async go(page, hash, back) {
     await page.evaluate((h) => (location.hash = h), hash);
     await this.lasting();
-    if (back) await page.evaluate(() => history.back());
+    // The step is made later, and would undo what comes after it.
+    if (back)
+      await page.evaluate(
+        () =>
+          new Promise((done) => {
+            addEventListener('popstate', done, { once: true });
+            setTimeout(done, 1000);
+            history.back();
+          }),
+      );
     else await page.evaluate((h) => (location.hash = h), new URL(this.here).hash);
   }
 
@@ -171,6 +180,7 @@ class Person {
     const text = `typed by ${this.number} ${this.typed.length} ${this.round.session}`;
     this.round.typed++;
     await this.backHere(page);
+    await page.waitForFunction((s) => document.querySelector('.session-head h1')?.title === s, this.round.session);
     const box = page.locator('[data-testid=composer]');
     await box.fill(text);
     await box.press('Enter');
