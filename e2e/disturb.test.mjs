@@ -127,16 +127,18 @@ class Person {
   async go(page, hash, back) {
     await page.evaluate((h) => (location.hash = h), hash);
     await this.lasting();
-    // The step is made later, and would undo what comes after it.
+    // The step is made later, and would undo what comes after it. It may lead to a page that is loaded anew.
     if (back)
-      await page.evaluate(
-        () =>
-          new Promise((done) => {
-            addEventListener('popstate', done, { once: true });
-            setTimeout(done, 1000);
-            history.back();
-          }),
-      );
+      await page
+        .evaluate(
+          () =>
+            new Promise((done) => {
+              addEventListener('popstate', done, { once: true });
+              setTimeout(done, 1000);
+              history.back();
+            }),
+        )
+        .catch(() => page.waitForLoadState());
     else await page.evaluate((h) => (location.hash = h), new URL(this.here).hash);
   }
 
