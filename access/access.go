@@ -112,8 +112,8 @@ func (a *Access) pass(g Grant) *Pass {
 // Ticket makes a single-use credential for an address that takes no header,
 // which allows at most what the pass does. Sessions, when there are any,
 // narrow it to these; store.FeedSession among them stands for the feed of all
-// that the pass may read, and not for these sessions themselves. A session that the pass may not read is answered as
-// one that is absent.
+// that the pass may read, and not for these sessions themselves. A session that
+// the pass may not read is answered as one that is absent.
 func (a *Access) Ticket(_ context.Context, p *Pass, sessions []string) (Ticket, error) {
 	if !p.InForce(time.Now()) {
 		return Ticket{}, ErrUnauthorized

@@ -94,8 +94,9 @@ func NewManager(c Config) *Manager {
 // Open starts a program in a terminal and returns its session, which gets the
 // tag shell. Its first event is terminal_start. The program goes on when nobody
 // looks, and ends with the session, after Idle without a sign of life, within
-// revokedBeat of when it is Revoked, or with the manager. CodeShellsFull, CodeInvalidShell, CodeShellFailed when it cannot
-// be started, store.CodeExists when the session has a shell already.
+// revokedBeat of when it is Revoked, or with the manager. CodeShellsFull,
+// CodeInvalidShell, CodeShellFailed when it cannot be started, store.CodeExists
+// when the session has a shell already.
 func (m *Manager) Open(ctx context.Context, spec Spec) (string, error) {
 	if err := m.complete(&spec); err != nil {
 		return "", err

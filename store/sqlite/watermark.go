@@ -142,9 +142,9 @@ func (w *writer) sayDisk(was, s store.Disk) {
 	}
 }
 
-// watchDisk looks again while nothing is written or all is refused, and gives back what the
-// write-ahead log holds while there is no room: what was deleted is given back
-// to the disk only when it is copied.
+// watchDisk looks again while nothing is written or all is refused, and gives
+// back what the write-ahead log holds while there is no room: what was deleted
+// is given back to the disk only when it is copied.
 func (w *writer) watchDisk() {
 	if !w.disk.options.on() {
 		return
